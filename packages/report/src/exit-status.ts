@@ -1,0 +1,15 @@
+/**
+ * Exit statuses of every kstitch command. Documented in the README; scripts rely on them.
+ */
+export const ExitStatus = {
+  done: 0,
+  error: 1,
+  refused: 2,
+  nothingToDo: 3,
+  tryAgain: 4,
+  timedOutAndReversed: 5,
+  usage: 64,
+  interrupted: 130,
+} as const;
+
+export type ExitStatus = (typeof ExitStatus)[keyof typeof ExitStatus];
