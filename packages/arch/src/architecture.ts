@@ -1,0 +1,35 @@
+import type { Instructions } from './instructions.ts';
+
+/** How one relocation type computes and stores its value (processor supplement, "Relocation Types"). */
+export interface RelocationKind {
+  readonly name: string;
+  /** Bytes of the field that is written. */
+  readonly size: 0 | 4 | 8;
+  /** The place is subtracted: S + A - P. */
+  readonly pcRelative: boolean;
+  /** The stored field is sign-extended when read back. */
+  readonly signed: boolean;
+}
+
+/** What depends on the processor; everything above speaks of sections, symbols and relocations only. */
+export interface Architecture {
+  /** `e_machine` of its ELF files. */
+  readonly machine: number;
+  /**
+   * @returns how the relocation is computed, or undefined for a type that the kernel's module loader does not know
+   */
+  relocation(type: number): RelocationKind | undefined;
+  /**
+   * @param code - machine code of one function, relocation fields zero
+   * @returns its instructions, in order of their offsets
+   */
+  decode(code: Uint8Array): Instructions;
+  /**
+   * @param field - offset of a relocation field in `code`
+   * @returns the bytes from the field to the address that the processor counts from: on x86-64 the end of the
+   *   instruction, elsewhere in data the field itself (0)
+   */
+  pcBias(instructions: Instructions, field: number): number;
+  /** The symbol that a compiler-made ftrace site calls. */
+  readonly ftraceSymbol: string;
+}

@@ -1,0 +1,116 @@
+import { createRequire } from 'node:module';
+import type { Architecture, RelocationKind } from './architecture.ts';
+import { Flow, type Instructions, instructionAt, noTarget } from './instructions.ts';
+
+// iced-x86 is CommonJS around a wasm file that it reads when first required: about 25 ms, paid only by commands that
+// look at code.
+const requireModule = createRequire(import.meta.url);
+type Iced = typeof import('iced-x86');
+let loaded: Iced | undefined;
+
+function iced(): Iced {
+  loaded ??= requireModule('iced-x86') as Iced;
+  return loaded;
+}
+
+/** Relocation types of the x86-64 psABI that arch/x86/kernel/module.c: apply_relocate_add() carries out. */
+export const R_X86_64 = {
+  NONE: 0,
+  64: 1,
+  PC32: 2,
+  PLT32: 4,
+  32: 10,
+  '32S': 11,
+  PC64: 24,
+} as const;
+
+const relocationKinds = new Map<number, RelocationKind>([
+  [R_X86_64.NONE, { name: 'R_X86_64_NONE', size: 0, pcRelative: false, signed: false }],
+  [R_X86_64[64], { name: 'R_X86_64_64', size: 8, pcRelative: false, signed: false }],
+  [R_X86_64.PC32, { name: 'R_X86_64_PC32', size: 4, pcRelative: true, signed: true }],
+  [R_X86_64.PLT32, { name: 'R_X86_64_PLT32', size: 4, pcRelative: true, signed: true }],
+  [R_X86_64[32], { name: 'R_X86_64_32', size: 4, pcRelative: false, signed: false }],
+  [R_X86_64['32S'], { name: 'R_X86_64_32S', size: 4, pcRelative: false, signed: true }],
+  [R_X86_64.PC64, { name: 'R_X86_64_PC64', size: 8, pcRelative: true, signed: true }],
+]);
+
+const emMachineX86_64 = 62;
+
+export const x86_64: Architecture = {
+  machine: emMachineX86_64,
+  ftraceSymbol: '__fentry__',
+  relocation: type => relocationKinds.get(type),
+  decode,
+  pcBias(instructions, field) {
+    const index = instructionAt(instructions, field);
+    if (index < 0) return 0;
+    return (instructions.starts[index] ?? 0) + (instructions.lengths[index] ?? 0) - field;
+  },
+};
+
+function decode(code: Uint8Array): Instructions {
+  const { Decoder, DecoderOptions, Instruction, FlowControl } = iced();
+  const starts = new Uint32Array(code.length);
+  const lengths = new Uint8Array(code.length);
+  const flows = new Uint8Array(code.length);
+  const targets = new Int32Array(code.length).fill(noTarget);
+  const decoder = new Decoder(64, code, DecoderOptions.None);
+  const instruction = new Instruction();
+  let count = 0;
+  let offset = 0;
+  try {
+    while (decoder.canDecode) {
+      decoder.decodeOut(instruction);
+      const length = instruction.length;
+      starts[count] = offset;
+      lengths[count] = length;
+      const flowControl = instruction.flowControl;
+      let flow: Flow = Flow.next;
+      let direct = false;
+      switch (flowControl) {
+        case FlowControl.Next:
+          break;
+        case FlowControl.Call:
+          flow = Flow.call;
+          direct = true;
+          break;
+        case FlowControl.UnconditionalBranch:
+          flow = Flow.jump;
+          direct = true;
+          break;
+        case FlowControl.ConditionalBranch:
+          flow = Flow.branch;
+          direct = true;
+          break;
+        case FlowControl.IndirectCall:
+          flow = Flow.call;
+          break;
+        case FlowControl.IndirectBranch:
+          flow = Flow.jump;
+          break;
+        case FlowControl.Return:
+          flow = Flow.return;
+          break;
+        case FlowControl.Interrupt:
+        case FlowControl.XbeginXabortXend:
+        case FlowControl.Exception:
+          flow = Flow.other;
+          break;
+      }
+      flows[count] = flow;
+      if (direct) targets[count] = Number(BigInt.asIntN(32, instruction.nearBranchTarget));
+      count += 1;
+      offset += length;
+    }
+  } finally {
+    instruction.free();
+    decoder.free();
+  }
+  return {
+    count,
+    starts: starts.slice(0, count),
+    lengths: lengths.slice(0, count),
+    flows: flows.slice(0, count),
+    targets: targets.slice(0, count),
+  };
+}
