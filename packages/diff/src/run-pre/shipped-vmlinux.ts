@@ -1,0 +1,70 @@
+import type { RelocationKind } from '@kstitch/arch/architecture';
+import type { FtraceSites } from '@kstitch/kernel/ftrace-sites';
+import type { Kallsyms } from '@kstitch/kernel/kallsyms';
+import type { KernelImage } from '@kstitch/kernel/kernel-image';
+import type { Address, Pointed, ShippedObject, ShippedSymbol } from './shipped-object.ts';
+
+/** The shipped vmlinux: relocated already, so a field is read back by doing the relocation's sum the other way. */
+export class ShippedVmlinux implements ShippedObject {
+  readonly name = 'vmlinux';
+  readonly #image: KernelImage;
+  readonly #kallsyms: Kallsyms;
+  readonly #ftraceSites: FtraceSites;
+  readonly #initStart: Address;
+  readonly #initEnd: Address;
+
+  constructor(image: KernelImage, kallsyms: Kallsyms, ftraceSites: FtraceSites) {
+    this.#image = image;
+    this.#kallsyms = kallsyms;
+    this.#ftraceSites = ftraceSites;
+    // include/asm-generic/vmlinux.lds.h: everything between the two is freed by free_initmem().
+    this.#initStart = this.named('__init_begin')[0] ?? 0;
+    this.#initEnd = this.named('__init_end')[0] ?? 0;
+  }
+
+  named(name: string): readonly Address[] {
+    return this.#kallsyms.named(name).map(symbol => signed(symbol.address));
+  }
+
+  namesAt(address: Address): readonly string[] {
+    return this.#kallsyms.at(unsigned(address)).map(symbol => symbol.name);
+  }
+
+  strictlyBetween(start: Address, end: Address): readonly ShippedSymbol[] {
+    if (end - start < 2) return [];
+    return Array.from(this.#kallsyms.between(unsigned(start + 1), unsigned(end)), symbol => ({
+      name: symbol.name,
+      address: signed(symbol.address),
+    }));
+  }
+
+  read(address: Address, length: number): Uint8Array | undefined {
+    return this.#image.read(unsigned(address), length);
+  }
+
+  pointedTo(address: Address, kind: RelocationKind): Pointed | undefined {
+    const bytes = this.read(address, kind.size);
+    if (bytes === undefined || kind.size === 0) return undefined;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const value =
+      kind.size === 8 ? Number(view.getBigInt64(0, true)) : kind.signed ? view.getInt32(0, true) : view.getUint32(0, true);
+    return { kind: 'address', address: kind.pcRelative ? address + value : value };
+  }
+
+  isInit(address: Address): boolean {
+    return address >= this.#initStart && address < this.#initEnd;
+  }
+
+  hasFtraceSite(start: Address, end: Address): boolean {
+    const site = this.#ftraceSites.firstFrom(unsigned(start));
+    return site !== undefined && site < unsigned(end);
+  }
+}
+
+function signed(address: bigint): Address {
+  return Number(BigInt.asIntN(64, address));
+}
+
+function unsigned(address: Address): bigint {
+  return BigInt.asUintN(64, BigInt(address));
+}

@@ -1,0 +1,229 @@
+/**
+ * Select: the changed functions, and with them everything that they reach and that the running kernel does not have.
+ *
+ * The closure starts at the changed functions alone: a new function that nothing reaches stays out. Every reference met
+ * on the way is decided once (references.ts); after this stage no reference is open.
+ */
+import type { Architecture } from '@kstitch/arch/architecture';
+import { Flow, type Instructions, instructionAt } from '@kstitch/arch/instructions';
+import { SHF, STB, hasFlag } from '@kstitch/elf/constants';
+import { type Diagnostic, type Place, diagnostic } from '@kstitch/report/diagnostic';
+import type { ChangeReason, Comparison } from './compare.ts';
+import type { Correlation } from './correlate.ts';
+import { type KernelReference, type KernelSymbols, referenceAt, referenceByName, symposOf } from './references.ts';
+import type { Placement } from './run-pre/place-unit.ts';
+import type { ShippedTwins } from './run-pre/same-code.ts';
+import type { Atom, Entry, Reference, Unit } from './unit/atom.ts';
+import { coldParentOf } from './unit/names.ts';
+
+/** A function that the livepatch redirects. */
+export interface PatchedFunction {
+  readonly atom: Atom;
+  /** Its name in the running kernel, which may carry another number than the after-object's. */
+  readonly oldName: string;
+  readonly oldSympos: number;
+  readonly reason: ChangeReason;
+}
+
+/** What a reference of a selected atom means. */
+export type Resolution = { readonly kind: 'copy'; readonly atom: Atom } | KernelReference;
+
+export interface Selection {
+  readonly unit: Unit;
+  readonly patched: readonly PatchedFunction[];
+  /** Everything that goes into the livepatch, patched functions included, in unit order. */
+  readonly atoms: readonly Atom[];
+  /** @returns what a reference of a selected atom, or of one of its entries, means */
+  resolve(reference: Reference): Resolution;
+  /** Why the module's memory may be in use after it was disabled; empty when nothing speaks against removing it. */
+  readonly unloadHazards: readonly string[];
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** Where one unit stands in the running kernel, and what it became. */
+export interface SelectInput {
+  readonly after: Unit;
+  readonly correlation: Correlation;
+  readonly comparison: Comparison;
+  /** As-shipped atom of each before-atom. */
+  readonly shippedTwins: ShippedTwins;
+  readonly placement: Placement;
+  readonly symbols: KernelSymbols;
+  readonly arch: Architecture;
+}
+
+export function select(input: SelectInput): Selection {
+  return new Selector(input).run();
+}
+
+class Selector {
+  readonly #input: SelectInput;
+  readonly #selected = new Set<Atom>();
+  readonly #resolutions = new Map<Reference, Resolution>();
+  readonly #patched: PatchedFunction[] = [];
+  readonly #hazards = new Set<string>();
+  readonly #diagnostics: Diagnostic[] = [];
+  readonly #pending: Atom[] = [];
+  readonly #instructions = new Map<Atom, Instructions>();
+
+  constructor(input: SelectInput) {
+    this.#input = input;
+  }
+
+  run(): Selection {
+    const { after, comparison } = this.#input;
+    for (const [atom, reason] of comparison.changed) this.#patch(atom, reason);
+
+    // The closure: an atom selected brings what it refers to.
+    for (let atom = this.#pending.pop(); atom !== undefined; atom = this.#pending.pop()) this.#follow(atom);
+
+    const resolutions = this.#resolutions;
+    return {
+      unit: after,
+      patched: this.#patched,
+      atoms: after.atoms.filter(atom => this.#selected.has(atom)),
+      resolve(reference) {
+        const resolution = resolutions.get(reference);
+        if (resolution === undefined) throw new RangeError('The reference belongs to no selected atom');
+        return resolution;
+      },
+      unloadHazards: [...this.#hazards],
+      diagnostics: this.#diagnostics,
+    };
+  }
+
+  #patch(atom: Atom, reason: ChangeReason): void {
+    const { symbols, comparison, placement } = this.#input;
+    const place = this.#place(atom, 0);
+    if (coldParentOf(atom.name) !== undefined && comparison.changed.has(atom)) {
+      this.#diagnostics.push(diagnostic('cold-part-alone', place, `${atom.name} changed, but its function is not in the unit`));
+      return;
+    }
+    const old = this.#shippedAtom(atom);
+    const address = old === undefined ? undefined : placement.addressOf(old);
+    if (old !== undefined && placement.isOverridden(old)) {
+      this.#diagnostics.push(diagnostic('weak-overridden', place, `${atom.name}() is overridden by another unit`));
+      return;
+    }
+    const oldSympos = old === undefined || address === undefined ? undefined : symposOf(symbols.shipped, old.name, address);
+    if (old === undefined || address === undefined || oldSympos === undefined) {
+      this.#diagnostics.push(diagnostic('symbol-unresolved', place, `the shipped ${symbols.shipped.name} has no ${atom.name}()`));
+      return;
+    }
+    if (!symbols.shipped.hasFtraceSite(address, address + old.size - old.entry)) {
+      this.#diagnostics.push(
+        diagnostic('no-ftrace-site', place, `${atom.name}() cannot be patched: the shipped ${symbols.shipped.name} has no ftrace site in it`),
+      );
+      return;
+    }
+    this.#patched.push({ atom, oldName: old.name, oldSympos, reason });
+    this.#add(atom);
+  }
+
+  #add(atom: Atom): void {
+    if (this.#selected.has(atom)) return;
+    this.#selected.add(atom);
+    this.#pending.push(atom);
+    const parent = coldParentOf(atom.name);
+    if (parent !== undefined) {
+      this.#hazards.add(`${parent}() has a cold part, which the kernel's stack check does not cover`);
+    }
+  }
+
+  #follow(atom: Atom): void {
+    for (const reference of atom.references) this.#decide(atom, undefined, reference);
+    for (const entry of atom.entries) {
+      for (const reference of entry.references) this.#decide(atom, entry, reference);
+    }
+  }
+
+  #decide(atom: Atom, entry: Entry | undefined, reference: Reference): void {
+    const resolution = this.#resolve(atom, entry, reference);
+    if ('code' in resolution) {
+      this.#diagnostics.push(resolution);
+      return;
+    }
+    this.#resolutions.set(reference, resolution);
+    if (resolution.kind === 'copy') this.#add(resolution.atom);
+  }
+
+  #resolve(atom: Atom, entry: Entry | undefined, reference: Reference): Resolution | Diagnostic {
+    const { symbols, placement, comparison, correlation } = this.#input;
+    const { target } = reference;
+    const place = this.#place(atom, entry === undefined ? reference.offset : entry.ownerOffset);
+    if (target.kind === 'external') {
+      const address = placement.external(target.name);
+      return address === undefined
+        ? referenceByName(symbols, target.name, place)
+        : referenceAt(symbols, target.name, address, true, place);
+    }
+    const to = target.atom;
+    if (comparison.isCopiedByContent(to)) return { kind: 'copy', atom: to };
+    if (to.kind === 'function') {
+      const parent = coldParentOf(to.name);
+      if (to === atom || parent === atom.name || coldParentOf(atom.name) === to.name) return { kind: 'copy', atom: to };
+      const isCode = entry === undefined && this.#isBranch(atom, reference);
+      if (correlation.beforeOf.has(to)) {
+        if (comparison.changed.has(to) && (isCode || entry !== undefined)) return { kind: 'copy', atom: to };
+        return this.#running(to, place);
+      }
+      if (correlation.ambiguous.has(to)) return this.#ambiguous(to, place);
+      if (!isCode) this.#hazards.add(`the address of the new ${to.name}() may be held by the kernel`);
+      else if (this.#isTailCall(atom, reference)) this.#hazards.add(`${to.name}() is reached by a sibling call from ${atom.name}()`);
+      return { kind: 'copy', atom: to };
+    }
+    if (to.init) return diagnostic('init-memory-reference', place, `refers to '${to.name || to.section.name}', which was freed after boot`);
+    if (correlation.beforeOf.has(to)) return this.#running(to, place);
+    if (correlation.ambiguous.has(to)) return this.#ambiguous(to, place);
+    if (to.kept !== undefined || (to.name === '' && hasFlag(to.section.sh_flags, SHF.WRITE))) {
+      return diagnostic('section-unsupported', place, `'${to.name || to.section.name}' lies in section '${to.section.name}', for which there is no rule`);
+    }
+    return { kind: 'copy', atom: to };
+  }
+
+  /** A function or object of this unit that the running kernel has. */
+  #running(atom: Atom, place: Place): KernelReference | Diagnostic {
+    const { symbols, placement } = this.#input;
+    const shipped = this.#shippedAtom(atom);
+    const address = shipped === undefined ? undefined : placement.addressOf(shipped);
+    if (shipped === undefined || address === undefined) {
+      return diagnostic('symbol-unresolved', place, `the shipped ${symbols.shipped.name} has no '${atom.name}'`);
+    }
+    return referenceAt(symbols, shipped.name, address, shipped.symbol?.bind !== STB.LOCAL, place);
+  }
+
+  #shippedAtom(atom: Atom): Atom | undefined {
+    const before = this.#input.correlation.beforeOf.get(atom);
+    return before === undefined ? undefined : this.#input.shippedTwins.get(before);
+  }
+
+  #ambiguous(atom: Atom, place: Place): Diagnostic {
+    return diagnostic('correlation-ambiguous', place, `nothing tells which symbol of the running kernel '${atom.name}' is`);
+  }
+
+  #isBranch(atom: Atom, reference: Reference): boolean {
+    const flow = this.#flowAt(atom, reference);
+    return flow === Flow.call || flow === Flow.jump || flow === Flow.branch;
+  }
+
+  #isTailCall(atom: Atom, reference: Reference): boolean {
+    const flow = this.#flowAt(atom, reference);
+    return flow === Flow.jump || flow === Flow.branch;
+  }
+
+  #flowAt(atom: Atom, reference: Reference): number {
+    if (atom.kind !== 'function' && atom.kind !== 'chunk') return Flow.other;
+    let instructions = this.#instructions.get(atom);
+    if (instructions === undefined) {
+      instructions = this.#input.arch.decode(atom.bytes);
+      this.#instructions.set(atom, instructions);
+    }
+    return instructions.flows[instructionAt(instructions, reference.offset)] ?? Flow.other;
+  }
+
+  #place(atom: Atom, offset: number): Place {
+    const { after, symbols } = this.#input;
+    return { unit: after.name, symbol: atom.name || atom.section.name, offset: Math.max(0, offset - atom.entry), object: symbols.shipped.name };
+  }
+}
+

@@ -1,0 +1,73 @@
+import type { ElfSymbol, Section } from '@kstitch/elf/model';
+
+/**
+ * The smallest run of bytes that has a meaning of its own: a function, an object, a string, a constant, the replacement
+ * of an alternative. Everything the differ does is done to atoms: place, correlate, compare, select, extract.
+ */
+export interface Atom {
+  /** Position in {@link Unit.atoms}. */
+  readonly id: number;
+  readonly kind: 'function' | 'object' | 'string' | 'constant' | 'chunk';
+  /** The symbol's name; empty for strings, constants, chunks and anonymous objects. */
+  readonly name: string;
+  /** Other symbols at the same place. */
+  readonly aliases: readonly string[];
+  readonly symbol: ElfSymbol | undefined;
+  readonly section: Section;
+  /** Where it begins in its section, in bytes; a function begins with its patchable padding. */
+  readonly offset: number;
+  /** In bytes. */
+  readonly size: number;
+  /** Where the symbol stands behind `offset`: 16 for a function with patchable padding, else 0. */
+  readonly entry: number;
+  /** Empty where the section has no contents (`.bss`). */
+  readonly bytes: Uint8Array;
+  /** In ascending order of their offsets. */
+  readonly references: readonly Reference[];
+  /** Special-section entries that belong to this function, in section order. */
+  readonly entries: readonly Entry[];
+  /** Freed after boot or after the module's init. */
+  readonly init: boolean;
+  /** Belongs to a table of which the shipped kernel's copy stays valid, named for messages: `an exported symbol`. */
+  readonly kept: string | undefined;
+}
+
+/** A relocation in an atom or an entry, its target named. */
+export interface Reference {
+  /** Of the field, in bytes from the start of the atom or entry. */
+  readonly offset: number;
+  /** Relocation type of the architecture. */
+  readonly type: number;
+  /**
+   * Bytes from the field to the address that the processor counts from (end of the instruction); 0 outside code. The
+   * addend that was read is `target.offset - bias`.
+   */
+  readonly bias: number;
+  readonly target: Target;
+}
+
+export type Target =
+  /** `offset` bytes behind the start of an atom of this unit (it may lie outside of it). */
+  | { readonly kind: 'atom'; readonly atom: Atom; readonly offset: number }
+  /** `offset` bytes behind a symbol that another unit defines. */
+  | { readonly kind: 'external'; readonly name: string; readonly weak: boolean; readonly offset: number };
+
+/** One entry of a special section. */
+export interface Entry {
+  readonly section: Section;
+  /** In its section, in bytes. */
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+  /** Where in its owner the entry points to, in bytes from the owner's start. */
+  readonly ownerOffset: number;
+  readonly references: readonly Reference[];
+}
+
+/** A compiled unit, cut into atoms. */
+export interface Unit {
+  /** Path of the source below the kernel tree: `fs/ext4/mballoc.c`. */
+  readonly name: string;
+  readonly atoms: readonly Atom[];
+  /** Sections that no rule covers, by name. */
+  readonly unknownSections: ReadonlySet<string>;
+}

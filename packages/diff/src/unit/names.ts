@@ -1,0 +1,59 @@
+/**
+ * Names that the compiler and the kernel's macros number anew in every compilation.
+ *
+ * GCC numbers static locals (`count.12`) and clones (`foo.constprop.0`), `__UNIQUE_ID()` counts, so the numbers say
+ * nothing about which object of the other compilation is meant; the rest of the name does.
+ */
+
+/**
+ * @param name - a symbol's name
+ * @returns the name without its numbers: `foo.isra.0.cold` gives `foo.isra.cold`, `__UNIQUE_ID_ddebug512.3` gives
+ *   `__UNIQUE_ID_ddebug`
+ */
+export function baseName(name: string): string {
+  const plain = name.includes('.') ? name.replace(/\.\d+/g, '') : name;
+  if (plain.startsWith('__UNIQUE_ID_')) return plain.replace(/\d+$/, '');
+  // include/linux/init.h: __initcall__kmod_<module>__<counter>_<line>_<function><level>
+  return plain.startsWith('__initcall__') ? plain.replace(/__\d+_\d+_/, '__') : plain;
+}
+
+/** @returns whether the compiler numbered the name, as it does for static locals and clones */
+export function isNumbered(name: string): boolean {
+  return baseName(name) !== name;
+}
+
+/**
+ * @param name - `foo.cold` or, from older compilers, `foo.cold.3`
+ * @returns the function that it is the unlikely part of, or undefined when the name is not of that form
+ */
+export function coldParentOf(name: string): string | undefined {
+  return /^(.+)\.cold(\.\d+)?$/.exec(name)?.[1];
+}
+
+const specialStatics = new Set([
+  '__func__',
+  '__FUNCTION__',
+  '__PRETTY_FUNCTION__',
+  '__warned',
+  '__already_done',
+  '__already_printed',
+  '__print_once',
+  '__key',
+  '_rs',
+  'CSWTCH',
+  'descriptor',
+  '_entry',
+  '_entry_ptr',
+  '__UNIQUE_ID_ddebug',
+  '__compound_literal',
+]);
+
+/**
+ * Static objects that macros make for one place in the code: the once-flag of a warning, a rate limit, a lockdep key,
+ * the name of the function. A patched function gets its own; nothing is lost when that starts afresh.
+ *
+ * @param name - a symbol's name; only numbered ones count, since a variable of the source may have any of these names
+ */
+export function isSpecialStatic(name: string): boolean {
+  return isNumbered(name) && specialStatics.has(baseName(name));
+}

@@ -1,0 +1,122 @@
+import type { CatalogueEntry } from './entry.ts';
+
+export const diffCodes = {
+  'unit-malformed': {
+    kind: 'error',
+    meaning:
+      'A compiled object contradicts itself: a table that is not a whole number of entries, a relocation to nothing.',
+    help: 'Check that the object comes from an unmodified gcc and binutils; if it does, report it with the object attached.',
+    example: 'Cannot read the compiled fs/ext4/mballoc.c: string at .rodata.str1.1+0x40 has no end',
+  },
+  'run-pre-mismatch': {
+    kind: 'refusal',
+    meaning:
+      "The unit, compiled from the unpatched source with the kernel's own flags, is not what the shipped kernel holds at that place. What is compared with the patch would not be what runs.",
+    help: "Usually the compiler or binutils are not those of the kernel's banner, or source and image are of different versions; run `kstitch kernel verify RELEASE`.",
+    example: 'the compiled fs/ext4/mballoc.c is not what the shipped vmlinux holds',
+  },
+  'run-pre-missing': {
+    kind: 'refusal',
+    meaning:
+      'A function of the compiled unit is not in the shipped kernel, or not at one place with the others of its section.',
+    help: 'Usually another compiler inlined differently, or the unit is not part of this kernel; run `kstitch kernel verify RELEASE`.',
+    example: "section '.text' of the compiled fs/ext4/mballoc.c fits nowhere in the shipped vmlinux",
+  },
+  'run-pre-ambiguous': {
+    kind: 'refusal',
+    meaning:
+      'The compiled unit fits more than one place of the shipped kernel, so its symbols cannot be told apart.',
+    help: 'The kernel contains this code twice; patch a caller in another unit instead.',
+    example: "section '.text' fits 2 places of the shipped vmlinux",
+  },
+  'run-pre-extra-symbol': {
+    kind: 'refusal',
+    meaning:
+      'The shipped kernel has a function inside the unit that the compiled unit lacks: it was compiled differently.',
+    help: 'Usually another compiler inlined differently; run `kstitch kernel verify RELEASE`.',
+    example:
+      "the shipped vmlinux has 'mb_find_buddy' where the compiled fs/ext4/mballoc.c has nothing of that name",
+  },
+  'inlining-differs': {
+    kind: 'refusal',
+    meaning:
+      'The function is compiled differently when every function has a section of its own, which the differ needs. Callers in the running kernel may hold a copy that the patch would not reach.',
+    help: 'Mark the functions concerned noinline in a version of the patch that leaves the rest alone, or patch the callers.',
+    example: 'ext4_mb_foo() is compiled differently with function sections',
+  },
+  'data-changed': {
+    kind: 'refusal',
+    meaning:
+      'The patch changes the initial contents or the size of a variable. The running kernel has long since used and perhaps changed it.',
+    help: 'Leave the variable as it is and change the code that uses it, or keep the new state in a new variable or a shadow variable.',
+    example: "the patch changes the data object 'ext4_mb_seq_groups_ops'",
+  },
+  'init-changed': {
+    kind: 'refusal',
+    meaning:
+      'The patch changes code or data that is used once, at boot or when the module is loaded, and is freed afterwards.',
+    help: 'Move the fix into code that runs after boot; a change that only matters at boot cannot be live-patched.',
+    example: 'the patch changes ext4_init_mballoc(), which runs only at boot or module load',
+  },
+  'table-changed': {
+    kind: 'refusal',
+    meaning:
+      'The patch changes a table that the kernel reads when it boots or loads the module: exports, parameters, tracepoints.',
+    help: 'Leave the export, parameter or tracepoint out of the patch; new code can be static or use a plain variable.',
+    example: "the patch adds an exported symbol: '__ksymtab_foo' in section '___ksymtab+foo'",
+  },
+  'no-functional-difference': {
+    kind: 'nothing',
+    meaning:
+      'The patch compiles to the code that is already running: a comment, a line shift, or code that this configuration leaves out.',
+    help: 'There is nothing to load; check that the patch touches what this kernel is configured to build.',
+    example: 'the patch makes no functional difference to fs/ext4/mballoc.c',
+  },
+  'no-ftrace-site': {
+    kind: 'refusal',
+    meaning:
+      'A changed function has no ftrace site at its entry, so the kernel cannot redirect it: it is notrace, noinstr or part of ftrace itself.',
+    help: 'Change the functions that call it instead.',
+    example: 'native_sched_clock() cannot be patched: the shipped kernel has no ftrace site in it',
+  },
+  'weak-overridden': {
+    kind: 'refusal',
+    meaning:
+      'The changed function is weak and another unit overrides it: the running kernel never calls this one.',
+    help: 'Patch the definition that overrides it.',
+    example: 'arch_report_meminfo() is overridden by another unit',
+  },
+  'cold-part-alone': {
+    kind: 'refusal',
+    meaning:
+      'Only the unlikely part of a function changed and the function itself is not in this unit, so there is nothing to redirect.',
+    help: 'Report it with the patch attached.',
+    example: 'foo.cold changed, but foo() is not in the unit',
+  },
+  'correlation-ambiguous': {
+    kind: 'refusal',
+    meaning:
+      'The patched code uses one of several static variables or clones of the same name, and nothing tells which one of the running kernel it is.',
+    help: 'Keep the number and order of uses of the variable in each function, or give the new variable another name.',
+    example: "nothing tells which 'count' of the running kernel 'count.4' is",
+  },
+  'symbol-unresolved': {
+    kind: 'refusal',
+    meaning:
+      'The patched code uses a symbol that the unit did not use before and that the running kernel does not have, or has more than once.',
+    help: 'Use a symbol whose name is unique in this kernel, or one that the file used already.',
+    example: 'set_root is 4 symbols of the shipped vmlinux and fs/foo.c did not use any before',
+  },
+  'init-memory-reference': {
+    kind: 'refusal',
+    meaning: 'The patched code refers to memory that was freed after boot.',
+    help: 'Do not use __init functions or __initdata in code that runs later.',
+    example: "foo() refers to 'boot_params_init', which was freed after boot",
+  },
+  'section-unsupported': {
+    kind: 'refusal',
+    meaning: 'Selected code or data lies in, or is named by, a section that kstitch has no rule for.',
+    help: 'Leave out what needs the section; if the section belongs to an ordinary kernel feature, report it.',
+    example: "'foo' lies in section '.printk_index', for which there is no rule",
+  },
+} as const satisfies Record<string, CatalogueEntry>;
