@@ -1,21 +1,31 @@
 import type { RelocationKind } from '@kstitch/arch/architecture';
 import type { FtraceSites } from '@kstitch/kernel/ftrace-sites';
-import type { Kallsyms } from '@kstitch/kernel/kallsyms';
+import type { KernelSymbol } from '@kstitch/kernel/kallsyms';
 import type { KernelImage } from '@kstitch/kernel/kernel-image';
 import type { Address, Pointed, ShippedObject, ShippedSymbol } from './shipped-object.ts';
+
+/** Names and addresses of an image: kallsyms of a shipped kernel. Same-named symbols come in ascending order. */
+export interface SymbolTable {
+  named(name: string): readonly NamedAddress[];
+  at(address: bigint): readonly NamedAddress[];
+  /** @returns symbols with `start` <= address < `end`, ascending */
+  between(start: bigint, end: bigint): readonly NamedAddress[];
+}
+
+type NamedAddress = Pick<KernelSymbol, 'name' | 'address'>;
 
 /** The shipped vmlinux: relocated already, so a field is read back by doing the relocation's sum the other way. */
 export class ShippedVmlinux implements ShippedObject {
   readonly name = 'vmlinux';
   readonly #image: KernelImage;
-  readonly #kallsyms: Kallsyms;
+  readonly #symbols: SymbolTable;
   readonly #ftraceSites: FtraceSites;
   readonly #initStart: Address;
   readonly #initEnd: Address;
 
-  constructor(image: KernelImage, kallsyms: Kallsyms, ftraceSites: FtraceSites) {
+  constructor(image: KernelImage, symbols: SymbolTable, ftraceSites: FtraceSites) {
     this.#image = image;
-    this.#kallsyms = kallsyms;
+    this.#symbols = symbols;
     this.#ftraceSites = ftraceSites;
     // include/asm-generic/vmlinux.lds.h: everything between the two is freed by free_initmem().
     this.#initStart = this.named('__init_begin')[0] ?? 0;
@@ -23,16 +33,16 @@ export class ShippedVmlinux implements ShippedObject {
   }
 
   named(name: string): readonly Address[] {
-    return this.#kallsyms.named(name).map(symbol => signed(symbol.address));
+    return this.#symbols.named(name).map(symbol => signed(symbol.address));
   }
 
   namesAt(address: Address): readonly string[] {
-    return this.#kallsyms.at(unsigned(address)).map(symbol => symbol.name);
+    return this.#symbols.at(unsigned(address)).map(symbol => symbol.name);
   }
 
   strictlyBetween(start: Address, end: Address): readonly ShippedSymbol[] {
     if (end - start < 2) return [];
-    return Array.from(this.#kallsyms.between(unsigned(start + 1), unsigned(end)), symbol => ({
+    return Array.from(this.#symbols.between(unsigned(start + 1), unsigned(end)), symbol => ({
       name: symbol.name,
       address: signed(symbol.address),
     }));

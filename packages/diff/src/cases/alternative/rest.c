@@ -1,0 +1,2 @@
+int slow(int x) { return x; }
+int fast(int x) { return x; }

@@ -1,0 +1,2 @@
+int table[3];
+int f(int i) { return table[i]; }

@@ -1,0 +1,2 @@
+int table[2];
+int f(int i) { return table[i]; }

@@ -1,0 +1,2 @@
+extern int exported_call(int);
+int f(int x) { return exported_call(x) + 1; }

@@ -1,0 +1,1 @@
+int __attribute__((section(".init.data"))) boot_only = 1;

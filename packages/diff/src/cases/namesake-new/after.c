@@ -1,0 +1,2 @@
+extern int twin(int);
+int f(int x) { return twin(x); }

@@ -1,0 +1,1 @@
+int twin(int x) { return x; }

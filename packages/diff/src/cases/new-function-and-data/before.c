@@ -1,0 +1,2 @@
+extern int outside(int);
+int f(int x) { return outside(x); }

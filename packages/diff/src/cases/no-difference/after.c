@@ -1,0 +1,2 @@
+/* the same, said in other words */
+int f(int x) { return x + x; }

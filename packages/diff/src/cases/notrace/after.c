@@ -1,0 +1,1 @@
+int __attribute__((no_instrument_function)) f(int x) { return x + 1; }

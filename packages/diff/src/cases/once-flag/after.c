@@ -1,0 +1,3 @@
+extern void warn(const char *);
+int f(int x) { static _Bool __attribute__((section(".data.once"))) __already_done; if (x && !__already_done) { __already_done = 1; warn("f"); } return x; }
+int g(int x) { static _Bool __attribute__((section(".data.once"))) __already_done; if (x && !__already_done) { __already_done = 1; warn("g"); } return x + 1; }

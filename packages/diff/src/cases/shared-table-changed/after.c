@@ -1,0 +1,3 @@
+struct ops { int (*call)(int); int limit; };
+int f(int i) { return i; }
+const struct ops operations = { f, 2 };

@@ -1,0 +1,2 @@
+int tick(int x) { return x; }
+int tock(int x) { static int count; return count += x; }

@@ -1,0 +1,1 @@
+int arch_hook(int x) { return x + 7; }

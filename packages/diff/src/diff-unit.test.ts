@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { x86_64 } from '@kstitch/arch/x86-64';
+import { readElf } from '@kstitch/elf/read';
+import { Refusal } from '@kstitch/report/diagnostic';
+import { compileC } from '@kstitch/testkit/compile';
+import { entrySizes, kernelFlags, linkSmallKernel, sectionFlags } from '@kstitch/testkit/small-kernel';
+import { type UnitDifference, diffUnit } from './diff-unit.ts';
+import { type Extraction, extract } from './extract.ts';
+import { LinkNames } from './link-names.ts';
+import { baseName } from './unit/names.ts';
+
+/** What a case folder's expect.json may say; every key that is there is checked. */
+interface Expectation {
+  readonly refused?: string;
+  /** `name,sympos`, in unit order. */
+  readonly patched?: readonly string[];
+  /** Names of selected functions and objects, in unit order. */
+  readonly selected?: readonly string[];
+  readonly selectedBase?: readonly string[];
+  readonly reasons?: readonly string[];
+  /** `name,sympos`, in order of first use. */
+  readonly klp?: readonly string[];
+  readonly klpBase?: readonly string[];
+  readonly exports?: readonly string[];
+  readonly carried?: Readonly<Record<string, number>>;
+  /** How many things speak against unloading; 0 when left out. */
+  readonly hazards?: number;
+  readonly note?: string;
+}
+
+const exported = new Set(['__fentry__', '__x86_return_thunk', 'exported_call']);
+const cases = new URL('./cases/', import.meta.url);
+
+for (const name of readdirSync(cases).sort()) {
+  const read = (file: string): string => {
+    const url = new URL(`${name}/${file}`, cases);
+    return existsSync(url) ? readFileSync(url, 'utf8') : '';
+  };
+  test(`diffUnit() case ${name}`, () => {
+    const expected = JSON.parse(read('expect.json')) as Expectation;
+    const run = () => diffCase(read('before.c'), read('after.c'), [read('rest.c'), read('rest2.c')]);
+    if (expected.refused !== undefined) {
+      assert.throws(run, (error: unknown) => error instanceof Refusal && error.code === expected.refused);
+      return;
+    }
+    const { selection } = run();
+    const linkNames = new LinkNames();
+    const extraction = extract(selection, {
+      gate: 'vmlinux',
+      linkNames,
+      aliasOf: atom => `kstitch_new_${atom.id}`,
+      staticCallKey: () => undefined,
+    });
+    checkPatched(selection, expected);
+    checkExtraction(extraction, linkNames, expected);
+    assert.equal(selection.unloadHazards.length, expected.hazards ?? 0);
+  });
+}
+
+function diffCase(before: string, after: string, rest: readonly string[]): UnitDifference {
+  const shipped = linkSmallKernel(before, rest);
+  const compile = (source: string, flags: readonly string[]) =>
+    readElf(compileC(source, [...kernelFlags, ...flags]), 'unit.c');
+  return diffUnit(
+    {
+      name: 'unit.c',
+      asShipped: compile(before, []),
+      before: compile(before, sectionFlags),
+      after: compile(after, sectionFlags),
+    },
+    { shipped, isExported: name => exported.has(name) },
+    x86_64,
+    entrySizes,
+  );
+}
+
+function checkPatched(selection: UnitDifference['selection'], expected: Expectation): void {
+  const named = selection.atoms.filter(atom => atom.name !== '' && (atom.kind === 'function' || atom.kind === 'object'));
+  assert.deepEqual(
+    selection.patched.map(f => `${f.oldName},${f.oldSympos}`),
+    expected.patched,
+  );
+  if (expected.selected) assert.deepEqual(named.map(atom => atom.name).sort(), expected.selected.toSorted());
+  if (expected.selectedBase) {
+    assert.deepEqual(named.map(atom => baseName(atom.name)).sort(), expected.selectedBase.toSorted());
+  }
+  if (expected.reasons) assert.deepEqual(selection.patched.map(f => f.reason), expected.reasons);
+}
+
+function checkExtraction(extraction: Extraction, linkNames: LinkNames, expected: Expectation): void {
+  const references = linkNames.references();
+  if (expected.klp) {
+    assert.deepEqual(references.map(r => `${r.name},${r.sympos}`).sort(), expected.klp.toSorted());
+  }
+  if (expected.klpBase) assert.deepEqual(references.map(r => baseName(r.name)), expected.klpBase);
+  if (expected.exports) assert.deepEqual(extraction.exports, expected.exports);
+  if (expected.carried) assert.deepEqual(Object.fromEntries(extraction.carried), expected.carried);
+  const file = readElf(extraction.object, 'extracted');
+  const undefinedSymbols = file.symbols.filter(symbol => symbol.index > 0 && symbol.st_shndx === 0);
+  assert.deepEqual(
+    undefinedSymbols.map(symbol => symbol.name).sort(),
+    [...extraction.exports, ...references.map(r => r.linkName)].sort(),
+    'an extracted object leaves nothing undefined but what was decided',
+  );
+}
