@@ -70,7 +70,7 @@ function diffCase(before: string, after: string, rest: readonly string[]): UnitD
       before: compile(before, sectionFlags),
       after: compile(after, sectionFlags),
     },
-    { shipped, isExported: name => exported.has(name) },
+    { shipped, vmlinux: shipped, exporterOf: name => (exported.has(name) ? 'vmlinux' : undefined) },
     x86_64,
     entrySizes,
   );

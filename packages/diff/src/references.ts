@@ -27,9 +27,11 @@ export type KernelReference =
 
 /** What the running kernel offers to a livepatch of one object. */
 export interface KernelSymbols {
+  /** The object that the unit is part of. */
   readonly shipped: ShippedObject;
-  /** @returns whether vmlinux exports the name (Module.symvers) */
-  isExported(name: string): boolean;
+  readonly vmlinux: ShippedObject;
+  /** @returns the object that exports the name, `vmlinux` or a module (Module.symvers) */
+  exporterOf(name: string): string | undefined;
 }
 
 /**
@@ -46,7 +48,7 @@ export function referenceAt(
   place: Place,
 ): KernelReference | Diagnostic {
   const { shipped } = symbols;
-  if (global && symbols.isExported(name)) return { kind: 'export', name };
+  if (global && symbols.exporterOf(name) === vmlinux) return { kind: 'export', name };
   if (shipped.isInit(address)) {
     return diagnostic('init-memory-reference', place, `refers to '${name}', which was freed after boot`);
   }
@@ -58,21 +60,28 @@ export function referenceAt(
 }
 
 /**
- * A symbol that the unit did not use before: no site of the shipped kernel says where it is.
+ * A symbol that no site of the shipped object places: another object's export, or one that the unit did not use before.
+ *
+ * A module's export is taken only where the patched module depends on that module already: elsewhere it may not be
+ * loaded when the relocation is applied.
  */
 export function referenceByName(symbols: KernelSymbols, name: string, place: Place): KernelReference | Diagnostic {
-  if (symbols.isExported(name)) return { kind: 'export', name };
-  const addresses = symbols.shipped.named(name);
-  const [address] = addresses;
-  if (addresses.length !== 1 || address === undefined) {
-    const text =
-      addresses.length === 0
-        ? `the shipped ${symbols.shipped.name} has no symbol '${name}'`
-        : `'${name}' is ${addresses.length} symbols of the shipped ${symbols.shipped.name}, and this unit did not use it before`;
+  const { shipped } = symbols;
+  const exporter = symbols.exporterOf(name);
+  if (exporter === vmlinux) return { kind: 'export', name };
+  if (exporter !== undefined && shipped.imports(name)) return { kind: 'klp', object: exporter, name, sympos: 0 };
+  for (const object of new Set([shipped, symbols.vmlinux])) {
+    const addresses = object.named(name);
+    const [address] = addresses;
+    if (address === undefined) continue;
+    if (addresses.length === 1) return referenceAt({ ...symbols, shipped: object }, name, address, false, place);
+    const text = `'${name}' is ${addresses.length} symbols of the shipped ${object.name}, and this unit did not use it before`;
     return diagnostic('symbol-unresolved', place, text);
   }
-  return referenceAt(symbols, name, address, false, place);
+  return diagnostic('symbol-unresolved', place, `the shipped ${shipped.name} has no symbol '${name}'`);
 }
+
+const vmlinux = 'vmlinux';
 
 /**
  * @returns 0 where the name is unique, so that the kernel checks that too, else its rank among its namesakes from 1;

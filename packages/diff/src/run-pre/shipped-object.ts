@@ -35,6 +35,8 @@ export interface ShippedObject {
    * @returns what the field refers to, or undefined where nothing was relocated
    */
   pointedTo(address: Address, kind: RelocationKind): Pointed | undefined;
+  /** @returns whether it leaves the symbol undefined, for another object's export to bind; never true of vmlinux */
+  imports(name: string): boolean;
   /** @returns whether the memory there is given back after boot or after the module's init */
   isInit(address: Address): boolean;
   /** @returns whether `mcount_loc` lists a site in [start, end) */

@@ -61,6 +61,10 @@ export class ShippedVmlinux implements ShippedObject {
     return { kind: 'address', address: kind.pcRelative ? address + value : value };
   }
 
+  imports(): boolean {
+    return false;
+  }
+
   isInit(address: Address): boolean {
     return address >= this.#initStart && address < this.#initEnd;
   }
