@@ -112,7 +112,8 @@ class Extractor {
 
     // Every atom has its place; from here on only relocations are added.
     for (const { section, references } of relocated) this.#relocate(section, [{ references, offset: 0 }]);
-    for (const [key, gathering] of gatherings) this.#relocate(sections.get(key) as SectionId, gathering.pending);
+    // objtool wants entries to refer to code as the assembler does, by section symbol.
+    for (const [key, gathering] of gatherings) this.#relocate(sections.get(key) as SectionId, gathering.pending, true);
 
     for (const { atom } of patched) this.#addAlias(atom);
     this.#addStaticCallKeys();
@@ -165,10 +166,14 @@ class Extractor {
     });
   }
 
-  #relocate(section: SectionId, parts: readonly { readonly references: readonly Reference[]; readonly offset: number }[]): void {
+  #relocate(
+    section: SectionId,
+    parts: readonly { readonly references: readonly Reference[]; readonly offset: number }[],
+    bySection = false,
+  ): void {
     const entries: RelocationEntry[] = [];
     for (const { references, offset } of parts) {
-      for (const reference of references) entries.push(this.#relocation(reference, offset));
+      for (const reference of references) entries.push(this.#relocation(reference, offset, bySection));
     }
     if (entries.length === 0) return;
     this.#builder.addSection({
@@ -177,7 +182,7 @@ class Extractor {
     });
   }
 
-  #relocation(reference: Reference, offset: number): RelocationEntry {
+  #relocation(reference: Reference, offset: number, bySection: boolean): RelocationEntry {
     const resolution = this.#selection.resolve(reference);
     const { target } = reference;
     const entry = target.kind === 'atom' ? target.atom.entry : 0;
@@ -186,7 +191,7 @@ class Extractor {
     if (resolution.kind === 'copy') {
       const home = this.#homes.get(resolution.atom);
       if (home === undefined) throw new RangeError(`'${resolution.atom.name}' is referred to but not selected`);
-      if (home.symbol === undefined) {
+      if (bySection || home.symbol === undefined) {
         symbol = this.#builder.sectionSymbol(home.section);
         addend += home.offset;
       } else {

@@ -1,0 +1,52 @@
+import { run } from '@kstitch/host/run';
+import type { Banner } from '@kstitch/kernel/banner';
+import type { Context } from '@kstitch/report/context';
+import { diagnostic, Refusal } from '@kstitch/report/diagnostic';
+
+export interface Toolchain {
+  /** How the compiler is called: `gcc-12`. */
+  readonly program: string;
+  /** As it names itself: `gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0`. */
+  readonly compiler: string;
+  readonly linker: string;
+}
+
+/**
+ * Makes sure that this machine's compiler is the one that the kernel's banner names, to the letter: Debian changes code
+ * generation between revisions of one upstream version, too.
+ *
+ * @returns the tools as they name themselves, for the record
+ * @throws KstitchError - `wrong-compiler` naming both, `host-tool-missing`; another linker is a caution (`linker-differs`)
+ */
+export async function checkCompiler(
+  context: Context,
+  banner: Pick<Banner, 'compiler' | 'linker'>,
+): Promise<Toolchain> {
+  const { program, text: wanted } = banner.compiler;
+  if (!/^[\w.+-]+$/.test(program)) {
+    throw new Refusal([
+      diagnostic('wrong-compiler', {}, `the kernel was built with '${wanted}', which names no program`),
+    ]);
+  }
+  const compiler = await versionOf(program, context.signal);
+  if (compiler !== wanted) {
+    throw new Refusal([
+      diagnostic(
+        'wrong-compiler',
+        {},
+        `the kernel was built with '${wanted}', this machine has '${compiler}'`,
+      ),
+    ]);
+  }
+  const linker = await versionOf('ld', context.signal);
+  if (linker !== banner.linker.text) {
+    const text = `the kernel was linked with '${banner.linker.text}', this machine has '${linker}'`;
+    context.diagnostics.push(diagnostic('linker-differs', {}, text));
+  }
+  return { program, compiler, linker };
+}
+
+async function versionOf(program: string, signal: AbortSignal): Promise<string> {
+  const { stdout } = await run(program, ['--version'], { signal });
+  return stdout.split('\n')[0]?.trim() ?? '';
+}

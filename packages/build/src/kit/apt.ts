@@ -1,0 +1,238 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { cacheDirectory } from '@kstitch/host/cache-directory';
+import { fileError, removeTree, writeAtomically } from '@kstitch/host/files';
+import { withLock } from '@kstitch/host/lock';
+import { type RunResult, run } from '@kstitch/host/run';
+import type { Context } from '@kstitch/report/context';
+import { diagnostic } from '@kstitch/report/diagnostic';
+import { KstitchError } from '@kstitch/report/error';
+import type { PackageInfo } from './distribution.ts';
+
+/** Package lists older than this are fetched again before anything new is downloaded, milliseconds. */
+const listsMaxAge = 60 * 60 * 1000;
+
+/** One stanza of `apt-cache show`. */
+export interface AptPackage extends PackageInfo {
+  readonly depends: string;
+}
+
+/**
+ * apt with its state in a folder of kstitch's own: sources, keys, proxies and pins are the machine's, read and never
+ * changed; lists and downloads are kept apart, so neither root nor apt's system-wide locks are needed.
+ */
+export class Apt {
+  readonly #directory: string;
+  readonly #sources: string | undefined;
+
+  /**
+   * @param name - folder of this state below the cache
+   * @param sources - the one line of sources.list to use in place of the machine's sources
+   */
+  constructor(name = 'machine', sources?: string) {
+    this.#directory = join(cacheDirectory(), 'apt', name);
+    this.#sources = sources;
+  }
+
+  /**
+   * Brings the package lists up to date when they are older than an hour.
+   *
+   * @throws KstitchError - `kit-lists-failed` when apt fails and there are no earlier lists
+   */
+  async refresh(context: Context): Promise<void> {
+    const stamp = join(this.#directory, 'refreshed');
+    const isFresh = async () => {
+      const found = await stat(stamp).catch(() => undefined);
+      return found !== undefined && Math.abs(Date.now() - found.mtimeMs) < listsMaxAge;
+    };
+    if (await isFresh()) return;
+    await withLock(context, 'package archive', async () => {
+      // Whoever held the lock before has perhaps done it.
+      if (await isFresh()) return;
+      await this.#setUp();
+      await context.progress.step('fetch the package lists', async update => {
+        try {
+          await this.#apt('apt-get', ['-o', 'APT::Update::Error-Mode=any', 'update'], context.signal, update);
+          await writeAtomically(stamp, '');
+        } catch (error) {
+          if (!(error instanceof KstitchError) || error.code !== 'host-tool-failed') throw error;
+          const lists = await readdir(join(this.#directory, 'lists')).catch(() => []);
+          if (!lists.some(name => name.includes('_Packages'))) {
+            throw new KstitchError('kit-lists-failed', 'fetch the package lists: apt-get update failed', {
+              cause: error,
+              notes: error.notes,
+            });
+          }
+          context.diagnostics.push(
+            diagnostic(
+              'kit-lists-old',
+              {},
+              'the package lists could not be brought up to date; earlier ones are used',
+              {
+                notes: error.notes,
+              },
+            ),
+          );
+        }
+      });
+    });
+  }
+
+  /** @returns every version of a package that the archive offers, as the index lists them; none when it is unknown */
+  async show(name: string, signal: AbortSignal): Promise<readonly AptPackage[]> {
+    // 100: no such package.
+    const { stdout } = await this.#apt('apt-cache', ['show', name], signal, undefined, [100]);
+    return stdout.split(/\n\n+/).flatMap(parseStanza);
+  }
+
+  /** @returns names of real packages, sorted, that match a regular expression */
+  async names(pattern: string, signal: AbortSignal): Promise<readonly string[]> {
+    const { stdout } = await this.#apt('apt-cache', ['search', '--names-only', pattern], signal);
+    return stdout
+      .split('\n')
+      .flatMap(line => line.split(' ', 1))
+      .filter(name => name !== '')
+      .toSorted();
+  }
+
+  /**
+   * Downloads a package and files it under its content's SHA-256, where every kit finds it.
+   *
+   * @returns its path
+   */
+  async download(context: Context, wanted: PackageInfo, update: (detail: string) => void): Promise<string> {
+    const debs = join(cacheDirectory(), 'debs');
+    const path = join(debs, `${wanted.sha256}.deb`);
+    if (await exists(path)) return path;
+    return await withLock(context, 'package archive', async () => {
+      if (await exists(path)) return path;
+      await this.#setUp();
+      const arrived = join(this.#directory, 'arrived');
+      await removeTree(arrived);
+      await mkdir(arrived, { recursive: true });
+      await mkdir(debs, { recursive: true });
+      const what = `download '${wanted.name}' of version '${wanted.version}'`;
+      try {
+        // A download that was cut short lies in archives/partial, and apt goes on from there.
+        const args = ['-o', 'APT::Status-Fd=1', 'download', `${wanted.name}=${wanted.version}`];
+        await this.#apt('apt-get', args, context.signal, update, [], arrived);
+      } catch (error) {
+        if (!(error instanceof KstitchError) || error.code !== 'host-tool-failed') throw error;
+        throw new KstitchError('kit-download-failed', `${what}: apt-get failed`, {
+          cause: error,
+          notes: error.notes,
+        });
+      }
+      const [name] = await readdir(arrived);
+      if (name === undefined)
+        throw new KstitchError('kit-download-failed', `${what}: apt-get brought no file`);
+      const file = join(arrived, name);
+      const sha256 = await sha256Of(file);
+      if (sha256 !== wanted.sha256) {
+        throw new KstitchError(
+          'kit-download-failed',
+          `${what}: its SHA-256 is ${sha256}, not ${wanted.sha256}`,
+        );
+      }
+      await rename(file, path);
+      await removeTree(arrived);
+      return path;
+    });
+  }
+
+  async #setUp(): Promise<void> {
+    try {
+      for (const folder of ['lists/partial', 'archives/partial']) {
+        await mkdir(join(this.#directory, folder), { recursive: true });
+      }
+      await writeFile(join(this.#directory, 'status'), '');
+      await writeFile(join(this.#directory, 'apt.conf'), aptConfiguration);
+      if (this.#sources !== undefined)
+        await writeFile(join(this.#directory, 'sources.list'), `${this.#sources}\n`);
+    } catch (error) {
+      throw fileError(`write '${this.#directory}'`, error);
+    }
+  }
+
+  #apt(
+    command: 'apt-get' | 'apt-cache',
+    args: readonly string[],
+    signal: AbortSignal,
+    update?: (detail: string) => void,
+    allowStatus: readonly number[] = [],
+    cwd: string = this.#directory,
+  ): Promise<RunResult> {
+    const at = (path: string) => join(this.#directory, path);
+    const settings = [
+      `Dir::State=${this.#directory}`,
+      `Dir::State::lists=${at('lists')}`,
+      `Dir::State::status=${at('status')}`,
+      `Dir::Cache=${this.#directory}`,
+      `Dir::Cache::archives=${at('archives')}`,
+      `Dir::Cache::pkgcache=${at('pkgcache.bin')}`,
+      `Dir::Cache::srcpkgcache=${at('srcpkgcache.bin')}`,
+      ...(this.#sources === undefined
+        ? []
+        : [`Dir::Etc::sourcelist=${at('sources.list')}`, 'Dir::Etc::sourceparts=/dev/null']),
+    ];
+    const options = settings.flatMap(setting => ['-o', setting]);
+    return run(command, ['-c', at('apt.conf'), ...options, ...args], {
+      cwd,
+      signal,
+      allowStatus,
+      env: { APT_CONFIG: undefined },
+      ...(update === undefined ? {} : { onLine: text => update(showStatus(text)) }),
+    });
+  }
+}
+
+/**
+ * Read after the machine's own configuration, so that it can take back what that says: hooks after an update are meant
+ * for the system's lists and remove or write the system's files. Downloading as another user (`_apt`) cannot work in
+ * a folder of the user's own.
+ */
+const aptConfiguration = `#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+#clear DPkg::Post-Invoke;
+APT::Sandbox::User "";
+Acquire::Languages "none";
+Acquire::Retries "3";
+`;
+
+function parseStanza(text: string): readonly AptPackage[] {
+  const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(text)?.[1];
+  const name = field('Package');
+  const version = field('Version');
+  const sha256 = field('SHA256');
+  const size = Number(field('Size'));
+  if (name === undefined || version === undefined || sha256 === undefined || !Number.isSafeInteger(size))
+    return [];
+  // Each of them becomes part of a path or of a command line.
+  if (
+    !/^[a-z0-9][a-z0-9+.-]+$/.test(name) ||
+    !/^[0-9][\w.+:~-]*$/.test(version) ||
+    !/^[0-9a-f]{64}$/.test(sha256)
+  )
+    return [];
+  return [{ name, version, sha256, size, depends: field('Depends') ?? '' }];
+}
+
+/** apt's status line `dlstatus:1:42.17:Retrieving file 1 of 1 (3s remaining)` in short; other lines as they are. */
+function showStatus(line: string): string {
+  const percent = /^dlstatus:[^:]*:([\d.]+):/.exec(line)?.[1];
+  return percent === undefined ? line.slice(0, 80) : `${Math.round(Number(percent))} %`;
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}

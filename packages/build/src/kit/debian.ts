@@ -1,0 +1,185 @@
+import { KstitchError } from '@kstitch/report/error';
+import { Apt, type AptPackage } from './apt.ts';
+import { compareDebianVersions } from './debian-version.ts';
+import type { Distribution, KernelPackages, PackageInfo } from './distribution.ts';
+import { nearestNames } from './nearest-names.ts';
+import { askSnapshotArchive, defaultSnapshot } from './snapshot.ts';
+
+const imagePrefix = 'linux-image-';
+/** `6.1.0-55-cloud-amd64`, `6.12.117+deb12-amd64`: series, the rest of the version, flavour. */
+const releaseForm = /^(\d+\.\d+)(?:\.\d+)?([-+][\w.+~-]*?)?-((?:cloud-|rt-)?[a-z0-9]+)$/;
+
+/**
+ * Debian's kernels through apt. A release that the configured archives no longer have is looked for in a snapshot archive.
+ *
+ * @param options - `snapshot`: address of the snapshot archive, with or without a timestamp
+ */
+export function debian(options: { readonly snapshot?: string } = {}): Distribution {
+  let apt = new Apt();
+  return {
+    releases: async context => {
+      await apt.refresh(context);
+      return await listReleases(apt, context.signal);
+    },
+    locate: async (context, release) => {
+      if (/-rt-/.test(release)) {
+        throw new KstitchError(
+          'kit-flavour-unsupported',
+          `find the kernel '${release}': real-time flavours are not supported`,
+        );
+      }
+      await apt.refresh(context);
+      const found = await apt.show(imagePrefix + release, context.signal);
+      const image = newest(found);
+      if (image !== undefined && options.snapshot === undefined) {
+        return await locatePackages(apt, release, image, context.signal);
+      }
+
+      if (image === undefined) {
+        const offered = await listReleases(apt, context.signal);
+        if (options.snapshot === undefined && !mayHaveGone(release, offered))
+          throw unknownRelease(release, offered);
+        context.progress.note(
+          `the archive does not have the kernel '${release}'; asking the snapshot archive`,
+        );
+      }
+      const address = options.snapshot ?? defaultSnapshot;
+      const snapshot = await askSnapshotArchive(context, address, imagePrefix + release);
+      apt = new Apt(snapshot.name, snapshot.sources);
+      await apt.refresh(context);
+      const old = newest(await apt.show(imagePrefix + release, context.signal));
+      if (old === undefined) throw unknownRelease(release, await listReleases(apt, context.signal));
+      return await locatePackages(apt, release, old, context.signal);
+    },
+    sources: async (context, series) => {
+      await apt.refresh(context);
+      return newestFirst(await apt.show(`linux-source-${series}`, context.signal));
+    },
+    download: (context, wanted, update) => apt.download(context, wanted, update),
+  };
+}
+
+async function listReleases(apt: Apt, signal: AbortSignal): Promise<readonly string[]> {
+  const names = await apt.names(`^${imagePrefix}[0-9]`, signal);
+  return names
+    .map(name => name.slice(imagePrefix.length))
+    .filter(release => /^\d+\.\d+\.\d/.test(release) && !/-(dbg|unsigned|template)$|-rt-/.test(release))
+    .toSorted((a, b) => compareDebianVersions(b, a));
+}
+
+async function locatePackages(
+  apt: Apt,
+  release: string,
+  image: AptPackage,
+  signal: AbortSignal,
+): Promise<KernelPackages> {
+  const { version } = image;
+  const series = /^\d+\.\d+/.exec(version)?.[0] ?? version;
+  const exactly = async (name: string) => {
+    const found = await apt.show(name, signal);
+    const exact = found.find(candidate => candidate.version === version);
+    if (exact === undefined) throw packageGone(name, version, found);
+    return exact;
+  };
+  const headers = await exactly(`linux-headers-${release}`);
+  const needs = parseDepends(headers.depends);
+  const common = needs.find(need => /^linux-headers-.*-common$/.test(need.name));
+  const kbuild = needs.find(need => need.name.startsWith('linux-kbuild-'));
+  if (common === undefined || kbuild === undefined) {
+    throw new KstitchError(
+      'kit-package-unexpected',
+      `read '${headers.name}': it depends on no ${common === undefined ? 'common headers' : 'linux-kbuild'}`,
+    );
+  }
+  return {
+    release,
+    version,
+    series,
+    image: plain(image),
+    headers: plain(headers),
+    commonHeaders: plain(await exactly(common.name)),
+    kbuild: plain(await nearestKbuild(apt, kbuild.name, kbuild.atLeast ?? version, version, signal)),
+    source: plain(await exactly(`linux-source-${series}`)),
+  };
+}
+
+/**
+ * One linux-kbuild serves every kernel of a series, so the archive often has it only in a newer version than the kernel.
+ * What the headers demand is the oldest that will do.
+ */
+async function nearestKbuild(
+  apt: Apt,
+  name: string,
+  atLeast: string,
+  version: string,
+  signal: AbortSignal,
+): Promise<AptPackage> {
+  const found = newestFirst(await apt.show(name, signal));
+  const nearest =
+    found.find(candidate => candidate.version === version) ??
+    found.findLast(candidate => compareDebianVersions(candidate.version, atLeast) >= 0);
+  if (nearest === undefined) throw packageGone(name, atLeast, found);
+  return nearest;
+}
+
+interface Need {
+  readonly name: string;
+  readonly atLeast: string | undefined;
+}
+
+/** `linux-kbuild-6.1 (>= 6.1.192-1), gcc-12`: of alternatives the first. */
+function parseDepends(depends: string): readonly Need[] {
+  return depends.split(',').flatMap(text => {
+    const match = /^\s*([a-z0-9][a-z0-9+.-]+)(?:\s*\((?:>=|=)\s*([^)]+)\))?/.exec(text);
+    return match?.[1] === undefined ? [] : [{ name: match[1], atLeast: match[2] }];
+  });
+}
+
+/** An archive drops old kernels and never gains one between others: only what is older than the newest can have gone. */
+function mayHaveGone(release: string, offered: readonly string[]): boolean {
+  const wanted = releaseForm.exec(release);
+  if (wanted === null) return false;
+  return offered.some(other => {
+    const kin = releaseForm.exec(other);
+    return (
+      kin !== null &&
+      kin[1] === wanted[1] &&
+      kin[3] === wanted[3] &&
+      compareDebianVersions(other, release) > 0
+    );
+  });
+}
+
+function unknownRelease(release: string, offered: readonly string[]): KstitchError {
+  const near = nearestNames(release, offered);
+  return new KstitchError(
+    'kit-release-unknown',
+    `find the kernel '${release}': no package '${imagePrefix}${release}' is offered`,
+    {
+      notes:
+        near.length === 0
+          ? []
+          : [`the nearest names that exist: ${near.map(name => `'${name}'`).join(', ')}`],
+    },
+  );
+}
+
+function packageGone(name: string, version: string, found: readonly PackageInfo[]): KstitchError {
+  const has = newestFirst(found).map(candidate => `'${candidate.version}'`);
+  return new KstitchError(
+    'kit-package-gone',
+    `find '${name}' of version '${version}': the archive has ${has.length === 0 ? 'no version of it' : has.join(', ')}`,
+  );
+}
+
+function newest(found: readonly AptPackage[]): AptPackage | undefined {
+  return newestFirst(found)[0];
+}
+
+function newestFirst<T extends PackageInfo>(found: readonly T[]): readonly T[] {
+  return found.toSorted((a, b) => compareDebianVersions(b.version, a.version));
+}
+
+function plain({ name, version, size, sha256 }: PackageInfo): PackageInfo {
+  return { name, version, size, sha256 };
+}

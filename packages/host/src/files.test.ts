@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { access, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { KstitchError } from '@kstitch/report/error';
+import { buildDirectoryAtomically, withTemporaryDirectory, writeAtomically } from './files.ts';
+import { run } from './run.ts';
+
+test('a file is replaced as a whole and nothing else stays', async () => {
+  await withTemporaryDirectory('files-test', async directory => {
+    await writeFile(join(directory, 'file'), 'old');
+    await writeAtomically(join(directory, 'file'), 'new');
+    assert.equal(await readFile(join(directory, 'file'), 'utf8'), 'new');
+    assert.deepEqual(await readdir(directory), ['file']);
+  });
+});
+
+test('a file that cannot take its name leaves nothing behind', async () => {
+  await withTemporaryDirectory('files-test', async directory => {
+    await mkdir(join(directory, 'folder'));
+    await assert.rejects(writeAtomically(join(directory, 'folder'), 'text'), (error: unknown) => {
+      assert.ok(error instanceof KstitchError);
+      assert.equal(error.code, 'host-file-failed');
+      assert.match(error.message, /^write '.*folder': .* \(E[A-Z]+\)$/);
+      return true;
+    });
+    assert.deepEqual(await readdir(directory), ['folder']);
+  });
+});
+
+test('a full disk leaves the old file as it was', async () => {
+  await withTemporaryDirectory('files-test', async directory => {
+    const file = join(directory, 'file');
+    await writeFile(file, 'old');
+    // A limit on the size of files stands in for a disk: the kernel refuses in the same place, with EFBIG.
+    const script = `import { writeAtomically } from ${JSON.stringify(import.meta.resolve('./files.ts'))};
+      process.on('SIGXFSZ', () => {});
+      await writeAtomically(${JSON.stringify(file)}, 'x'.repeat(100_000)).catch(error => console.log(error.code));`;
+    const { stdout } = await run('prlimit', [
+      '--fsize=1000',
+      process.execPath,
+      '--input-type=module',
+      '-e',
+      script,
+    ]);
+    assert.equal(stdout, 'host-file-failed\n');
+    assert.equal(await readFile(file, 'utf8'), 'old');
+    assert.deepEqual(await readdir(directory), ['file']);
+  });
+});
+
+test('a folder has its name only when it is finished', async () => {
+  await withTemporaryDirectory('files-test', async directory => {
+    const final = join(directory, 'kit');
+    await mkdir(join(directory, '.kit.0badc0de.partial'));
+    const result = await buildDirectoryAtomically(final, async temporary => {
+      await assert.rejects(access(final));
+      assert.equal((await readdir(directory)).length, 1);
+      await writeFile(join(temporary, 'content'), 'x');
+      return 42;
+    });
+    assert.equal(result, 42);
+    assert.deepEqual(await readdir(directory), ['kit']);
+    assert.deepEqual(await readdir(final), ['content']);
+  });
+});
+
+test('a folder whose making fails is gone', async () => {
+  await withTemporaryDirectory('files-test', async directory => {
+    const failing = buildDirectoryAtomically(join(directory, 'kit'), async temporary => {
+      await writeFile(join(temporary, 'content'), 'x');
+      throw new RangeError('half way');
+    });
+    await assert.rejects(failing, /half way/);
+    assert.deepEqual(await readdir(directory), []);
+  });
+});
+
+test('a temporary folder is gone after the work and when the process exits within it', async () => {
+  const name = await withTemporaryDirectory('files-test', async directory => directory);
+  await assert.rejects(access(name));
+  const script = `import { withTemporaryDirectory } from ${JSON.stringify(import.meta.resolve('./files.ts'))};
+    await withTemporaryDirectory('files-test', async directory => { console.log(directory); process.exit(0); });`;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script]);
+  assert.match(stdout, /files-test/);
+  await assert.rejects(access(stdout.trim()));
+});

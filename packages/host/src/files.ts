@@ -1,0 +1,118 @@
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { mkdir, mkdtemp, open, readdir, rename, rm, unlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { KstitchError } from '@kstitch/report/error';
+
+/**
+ * Writes a file so that its name always stands for either the old content or the whole new one: into a temporary
+ * name beside it, synced, then renamed.
+ *
+ * @param options - `mode`: permission bits of a new file, default 0o644
+ * @throws KstitchError - `host-disk-full`, `host-file-failed`; the temporary file is gone then
+ */
+export async function writeAtomically(
+  path: string,
+  content: string | Uint8Array,
+  options: { readonly mode?: number } = {},
+): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomName()}.partial`);
+  try {
+    const file = await open(temporary, 'wx', options.mode ?? 0o644);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => {});
+    throw fileError(`write '${path}'`, error);
+  }
+}
+
+/**
+ * Builds a folder so that its name only ever stands for the finished one: in a temporary folder beside it, renamed
+ * at the end, removed when `work` fails or is interrupted.
+ *
+ * The caller holds the lock that guards `final`: what an earlier, killed run left beside it is removed first.
+ *
+ * @param final - the folder's name; must not exist yet
+ * @param work - fills the temporary folder it is handed
+ * @returns what `work` returns
+ */
+export async function buildDirectoryAtomically<T>(
+  final: string,
+  work: (temporary: string) => Promise<T>,
+): Promise<T> {
+  const parent = dirname(final);
+  const prefix = `.${basename(final)}.`;
+  const temporary = join(parent, `${prefix}${randomName()}.partial`);
+  try {
+    await mkdir(parent, { recursive: true });
+    for (const name of await readdir(parent)) {
+      if (name.startsWith(prefix) && name.endsWith('.partial')) await removeTree(join(parent, name));
+    }
+    await mkdir(temporary);
+    const result = await work(temporary);
+    await rename(temporary, final);
+    return result;
+  } catch (error) {
+    await removeTree(temporary);
+    throw error instanceof KstitchError ? error : fileError(`write '${final}'`, error);
+  }
+}
+
+/**
+ * Hands `work` a temporary folder that is gone afterwards, also when `work` fails and when the process exits early.
+ *
+ * @param label - part of the folder's name, for whoever finds it: `proof`
+ * @param parent - where it is made; the system's temporary folder unless given
+ */
+export async function withTemporaryDirectory<T>(
+  label: string,
+  work: (directory: string) => Promise<T>,
+  parent: string = tmpdir(),
+): Promise<T> {
+  const directory = await mkdtemp(join(parent, `kstitch-${label}-`)).catch((error: unknown) => {
+    throw fileError(`make a temporary folder in '${parent}'`, error);
+  });
+  const removeNow = () => rmSync(directory, { recursive: true, force: true });
+  process.once('exit', removeNow);
+  try {
+    return await work(directory);
+  } finally {
+    process.off('exit', removeNow);
+    await removeTree(directory);
+  }
+}
+
+/** Removes a folder with all in it; one that something still writes to is tried again for a while. */
+export async function removeTree(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+}
+
+/**
+ * @param action - what was being done, with the path quoted: `write '/srv/out/a.ko'`
+ * @param error - what the file system threw
+ * @returns the error to throw: `host-disk-full` or `host-file-failed`; a KstitchError passes unchanged
+ */
+export function fileError(action: string, error: unknown): KstitchError {
+  if (error instanceof KstitchError) return error;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new KstitchError('host-disk-full', `${action}: no space left on device`, { cause: error });
+  }
+  const said = error instanceof Error ? error.message : String(error);
+  // Node's text is "EACCES: permission denied, open '/path'"; the path stands in the action already.
+  const text = /^[A-Z]+: ([^,]+)/.exec(said)?.[1] ?? said;
+  return new KstitchError('host-file-failed', `${action}: ${text}${code === '' ? '' : ` (${code})`}`, {
+    cause: error,
+  });
+}
+
+function randomName(): string {
+  return randomBytes(6).toString('hex');
+}

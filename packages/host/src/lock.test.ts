@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { silentContext } from '@kstitch/report/context';
+import { KstitchError } from '@kstitch/report/error';
+import { withLock } from './lock.ts';
+
+let cache = '';
+before(async () => {
+  cache = await mkdtemp(join(tmpdir(), 'kstitch-lock-test-'));
+  process.env['KSTITCH_CACHE'] = cache;
+});
+after(() => rm(cache, { recursive: true }));
+
+test('two that want the same lock go one after the other', async () => {
+  const order: string[] = [];
+  const work = (name: string) => async () => {
+    order.push(`${name} in`);
+    await new Promise(resolve => setImmediate(resolve));
+    order.push(`${name} out`);
+  };
+  await Promise.all(['a', 'b', 'c'].map(name => withLock(silentContext(), 'same', work(name))));
+  assert.equal(order.length, 6);
+  for (let i = 0; i < 6; i += 2) assert.equal(order[i]?.[0], order[i + 1]?.[0]);
+});
+
+test('locks of different names do not wait for each other', async () => {
+  await withLock(silentContext(), 'one', () => withLock(silentContext(), 'two', async () => {}));
+});
+
+test('the lock of a work that failed is free again', async () => {
+  await assert.rejects(
+    withLock(silentContext(), 'failing', () => Promise.reject(new RangeError('work'))),
+    /work/,
+  );
+  assert.equal(await withLock(silentContext(), 'failing', async () => 1), 1);
+});
+
+test('who waits is told on whom, and has the lock as soon as the holder is killed', async () => {
+  const script = `import { withLock } from ${JSON.stringify(import.meta.resolve('./lock.ts'))};
+    import { silentContext } from ${JSON.stringify(import.meta.resolve('@kstitch/report/context'))};
+    await withLock(silentContext(), 'held', async () => { console.log('have it'); setInterval(() => {}, 1000); await new Promise(() => {}); });`;
+  const holder = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(holder.stdout, 'data');
+  const quiet = silentContext();
+  let said = '';
+  const context = {
+    ...quiet,
+    progress: {
+      ...quiet.progress,
+      note: (line: string) => {
+        said = line;
+        holder.kill('SIGKILL');
+      },
+    },
+  };
+  assert.equal(await withLock(context, 'held', async () => 'mine'), 'mine');
+  assert.match(said, new RegExp(`process ${holder.pid}\\b.*held`));
+});
+
+test('an interrupt ends the waiting', async () => {
+  const stop = new AbortController();
+  await withLock(silentContext(), 'busy', async () => {
+    const waiting = withLock(silentContext(stop.signal), 'busy', async () => {});
+    setTimeout(() => stop.abort(), 100);
+    await assert.rejects(waiting, error => error instanceof KstitchError && error.code === 'interrupted');
+  });
+});

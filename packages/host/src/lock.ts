@@ -1,0 +1,102 @@
+import { spawn } from 'node:child_process';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Context } from '@kstitch/report/context';
+import { KstitchError } from '@kstitch/report/error';
+import { cacheDirectory } from './cache-directory.ts';
+import { fileError } from './files.ts';
+import { interruptedError } from './run.ts';
+
+/** After this long a waiting kstitch says on whom it waits, milliseconds. */
+const sayAfter = 2000;
+
+/**
+ * Runs `work` while no other kstitch of this cache folder holds the lock of that name.
+ *
+ * Node has no flock(2), so a child holds it: `flock` executes `cat`, which inherits the locked descriptor and ends when
+ * its stdin does. The kernel closes that pipe however this process ends, SIGKILL included, so there are no stale
+ * locks to detect. The file stays: removing it would let two holders lock two different files of one name.
+ *
+ * @param name - what is locked, in words: `kit 6.1.0-55-cloud-amd64`
+ * @throws KstitchError - `host-lock-failed`, `interrupted`; what `work` throws passes through
+ */
+export async function withLock<T>(context: Context, name: string, work: () => Promise<T>): Promise<T> {
+  const directory = join(cacheDirectory(), 'locks');
+  await mkdir(directory, { recursive: true }).catch((error: unknown) => {
+    throw fileError(`make the folder '${directory}'`, error);
+  });
+  const release = await takeLock(
+    context,
+    name,
+    join(directory, `${name.replaceAll(/[^\w.+-]+/g, '-')}.lock`),
+  );
+  try {
+    return await work();
+  } finally {
+    await release();
+  }
+}
+
+async function takeLock(context: Context, name: string, file: string): Promise<() => Promise<void>> {
+  if (context.signal.aborted) throw interruptedError(`lock ${name}`);
+  // The holder's number is written into the locked file by the child, before it says that it has the lock.
+  const child = spawn(
+    'flock',
+    [
+      '--exclusive',
+      '--no-fork',
+      file,
+      'sh',
+      '-c',
+      'echo "$2" > "$1" && echo held && exec cat',
+      'sh',
+      file,
+      String(process.pid),
+    ],
+    { stdio: ['pipe', 'pipe', 'pipe'], detached: true },
+  );
+  const closed = new Promise<void>(resolve => {
+    child.once('close', () => resolve());
+  });
+  child.stdin.on('error', () => {});
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-4096);
+  });
+
+  const saying = setTimeout(() => void sayWhoHolds(context, name, file), sayAfter);
+  const stop = () => child.kill('SIGKILL');
+  context.signal.addEventListener('abort', stop, { once: true });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      child.once('error', cause =>
+        reject(new KstitchError('host-lock-failed', `lock '${name}': ${cause.message}`, { cause })),
+      );
+      child.stdout.once('data', () => resolve());
+      child.once('close', () => {
+        reject(
+          context.signal.aborted
+            ? interruptedError(`lock ${name}`)
+            : new KstitchError('host-lock-failed', `lock '${name}': ${stderr.trim() || 'flock ended early'}`),
+        );
+      });
+    });
+  } finally {
+    clearTimeout(saying);
+    // From here on an interrupt ends the work, and the end of the work releases the lock.
+    context.signal.removeEventListener('abort', stop);
+  }
+  return async () => {
+    child.stdin.end();
+    await closed;
+  };
+}
+
+async function sayWhoHolds(context: Context, name: string, file: string): Promise<void> {
+  const holder = (await readFile(file, 'utf8').catch(() => '')).trim();
+  context.progress.note(
+    holder === ''
+      ? `waiting for another kstitch: ${name}`
+      : `waiting for another kstitch (process ${holder}): ${name}`,
+  );
+}

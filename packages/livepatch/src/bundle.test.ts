@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Bundle, findCves, formatBundle, parseBundle } from './bundle.ts';
+
+const bundle: Bundle = {
+  schema: 'kstitch/bundle/1',
+  kstitch: '0.1.0',
+  module: 'kstitch_ext4_mballoc_1a2b3c4d',
+  sha256: 'a'.repeat(64),
+  kernel: { release: '6.1.0-55-cloud-amd64', packageVersion: '6.1.192-1', buildId: '00ff' },
+  objects: [
+    {
+      name: 'vmlinux',
+      functions: [{ name: 'ext4_mb_load_buddy_gfp', sympos: 0, unit: 'fs/ext4/mballoc.c', why: 'changed' }],
+    },
+  ],
+  newSymbols: [{ name: 'ext4_mb_helper', unit: 'fs/ext4/mballoc.c', kind: 'function' }],
+  references: [{ object: 'vmlinux', name: '_rs.24', sympos: 1, gate: 'vmlinux', count: 2 }],
+  exportedSymbols: ['__fentry__'],
+  patches: [{ name: 'ext4.patch', sha256: 'b'.repeat(64) }],
+  cves: ['CVE-2024-1086'],
+  toolchain: { compiler: 'gcc-12 12.2.0-14', linker: 'GNU ld 2.40' },
+  runPre: { units: 1, functions: 74, relocations: 1024, jumpLabelSites: 12, widthOnlyDifferences: 0 },
+  specialSections: { __mcount_loc: 2, __bug_table: 1 },
+  klpRelocations: 9,
+  replace: true,
+  unload: { verdict: 'safe', reasons: [] },
+  reload: [],
+  cautions: [],
+};
+
+test('formatBundle() and parseBundle() are inverse', () => {
+  const text = formatBundle(bundle);
+  assert.deepEqual(parseBundle(text, 'a.json'), bundle);
+  assert.ok(text.endsWith('}\n'));
+});
+
+test('formatBundle() gives equal bundles equal bytes, whatever order they were put together in', () => {
+  const reversed = Object.fromEntries(Object.entries(bundle).toReversed()) as unknown as Bundle;
+  const shuffled = { ...reversed, specialSections: { __bug_table: 1, __mcount_loc: 2 } };
+  assert.equal(formatBundle(shuffled), formatBundle(bundle));
+  assert.match(formatBundle(bundle), /^\{\n {2}"schema": "kstitch\/bundle\/1",\n {2}"kstitch"/);
+  assert.match(formatBundle(bundle), /__bug_table[^}]*__mcount_loc/);
+});
+
+test('formatBundle() writes nothing that parseBundle() would refuse', () => {
+  assert.throws(() => formatBundle({ ...bundle, sha256: 'short' }), { code: 'bundle-malformed' });
+});
+
+for (const [what, change, path] of [
+  ['a missing field', { kernel: undefined }, 'kernel'],
+  ['an unknown field', { extra: 1 }, 'extra'],
+  ['a wrong hash', { sha256: 'A'.repeat(64) }, 'sha256'],
+  ['a negative count', { klpRelocations: -1 }, 'klpRelocations'],
+  ['a path as module name', { module: '../../etc/passwd' }, 'module'],
+  [
+    'a wrong element',
+    { objects: [{ name: 'vmlinux', functions: [{ name: 'f' }] }] },
+    'objects.0.functions.0.sympos',
+  ],
+] as const) {
+  test(`parseBundle() names the place of ${what}`, () => {
+    assert.throws(
+      () => parseBundle(JSON.stringify({ ...bundle, ...change }), 'a.json'),
+      (error: { code: string; notes: readonly string[] }) => {
+        assert.equal(error.code, 'bundle-malformed');
+        assert.ok(
+          error.notes.some(note => note.includes(path)),
+          error.notes.join('\n'),
+        );
+        return true;
+      },
+    );
+  });
+}
+
+test('parseBundle() tells another version from a damaged file', () => {
+  assert.throws(() => parseBundle(JSON.stringify({ ...bundle, schema: 'kstitch/bundle/2' }), 'a.json'), {
+    code: 'bundle-schema',
+  });
+  assert.throws(() => parseBundle('{"schema": ', 'a.json'), {
+    code: 'bundle-malformed',
+    message: /not JSON/,
+  });
+  assert.throws(() => parseBundle('[]', 'a.json'), { code: 'bundle-malformed' });
+  assert.throws(() => parseBundle(' '.repeat(17 * 1024 * 1024), 'a.json'), { code: 'bundle-malformed' });
+});
+
+test('findCves() lists each once, by year and number', () => {
+  assert.deepEqual(findCves('Fixes CVE-2024-10001, cve-2024-1086 and CVE-2023-0001 (CVE-2024-1086)'), [
+    'CVE-2023-0001',
+    'CVE-2024-1086',
+    'CVE-2024-10001',
+  ]);
+  assert.deepEqual(findCves('XCVE-2024-1086 CVE-24-1'), []);
+});

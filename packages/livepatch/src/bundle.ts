@@ -1,0 +1,141 @@
+/**
+ * `NAME.json`: what `kstitch build` knows about the livepatch it wrote. Deterministic, written by `build` alone; every
+ * other command reads it through {@link parseBundle}, the one parser. docs: "A livepatch bundle".
+ */
+import { KstitchError } from '@kstitch/report/error';
+import { z } from 'zod';
+import { kernelLimits } from './kernel-limits.ts';
+
+export const BUNDLE_SCHEMA = 'kstitch/bundle/1';
+
+/** In characters; the largest real bundle, 409 references, has some 60 thousand. */
+const MAX_BUNDLE_LENGTH = 16 * 1024 * 1024;
+
+/** In characters, of any text that is not a symbol: a path, a caution. */
+const MAX_TEXT_LENGTH = 4096;
+
+const text = z.string().max(MAX_TEXT_LENGTH);
+const name = z.string().min(1).max(kernelLimits.symbolName);
+const objectName = z.string().regex(/^[A-Za-z0-9_]{1,55}$/);
+const count = z.int().min(0);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const list = <T extends z.ZodType>(item: T) => z.array(item).readonly();
+const record = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape).readonly();
+
+const patchedFunction = record({
+  name,
+  sympos: count,
+  /** Path below the kernel source. */
+  unit: text,
+  /** `changed`: its code differs. `cold`: only its `.cold` part does, which can be reached in no other way. */
+  why: z.enum(['changed', 'cold']),
+});
+
+const bundle = record({
+  schema: z.literal(BUNDLE_SCHEMA),
+  /** The kstitch that built it. */
+  kstitch: text,
+  /** The module's name; its file is `<module>.ko`. */
+  module: objectName,
+  /** Of the module without a signature. */
+  sha256,
+  kernel: record({
+    release: name,
+    /** Version of the distribution's package: `6.1.192-1`. */
+    packageVersion: name,
+    /** Build id of the shipped vmlinux, lower-case hex; empty where it has none. */
+    buildId: z.string().regex(/^(?:[0-9a-f]{2}){0,64}$/),
+  }),
+  objects: list(record({ name: objectName, functions: list(patchedFunction) })),
+  /** Functions and data that the running kernel has not: `name` in the module. */
+  newSymbols: list(record({ name, unit: text, kind: z.enum(['function', 'data']) })),
+  /** What livepatch looks up in the running kernel. */
+  references: list(
+    record({
+      object: objectName,
+      name,
+      sympos: count,
+      gate: objectName,
+      /** Relocations that refer to it. */
+      count,
+    }),
+  ),
+  /** Exports of the kernel that the module links to. */
+  exportedSymbols: list(name),
+  patches: list(record({ name: text, sha256 })),
+  cves: list(z.string().regex(/^CVE-\d{4}-\d{4,}$/)),
+  toolchain: record({ compiler: text, linker: text }),
+  /** How much of the affected units was found again in the shipped image. */
+  runPre: record({
+    units: count,
+    functions: count,
+    /** Relocations compared with the shipped image. */
+    relocations: count,
+    jumpLabelSites: count,
+    /** Functions of before and as-shipped that differ by the width of jumps and nothing else. */
+    widthOnlyDifferences: count,
+  }),
+  /** Entries carried into the module, by section. */
+  specialSections: z.record(name, count).readonly(),
+  /** `.klp.rela.*` entries, which Linux 6.1 pays for one by one when it loads the module. */
+  klpRelocations: count,
+  replace: z.boolean(),
+  unload: record({ verdict: z.enum(['safe', 'unsafe']), reasons: list(text) }),
+  /** What to mind when a patched module is removed and loaded again. */
+  reload: list(text),
+  cautions: list(text),
+});
+
+export type Bundle = z.infer<typeof bundle>;
+export type BundleFunction = z.infer<typeof patchedFunction>;
+
+/**
+ * @param json - contents of `NAME.json`
+ * @param what - the file's name, for messages
+ * @throws KstitchError - `bundle-malformed` with a note for each field that is wrong, `bundle-schema` when another version
+ *   of kstitch wrote it
+ */
+export function parseBundle(json: string, what: string): Bundle {
+  const fail = (problem: string, notes: readonly string[] = [], cause?: unknown) =>
+    new KstitchError('bundle-malformed', `cannot read bundle '${what}': ${problem}`, { notes, cause });
+  if (json.length > MAX_BUNDLE_LENGTH) throw fail(`longer than ${MAX_BUNDLE_LENGTH} characters`);
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (cause) {
+    throw fail('not JSON', [], cause);
+  }
+  const schema = z.looseObject({ schema: z.string() }).safeParse(value);
+  if (schema.success && schema.data.schema !== BUNDLE_SCHEMA)
+    throw new KstitchError(
+      'bundle-schema',
+      `cannot read bundle '${what}': its schema is '${schema.data.schema}', this kstitch knows '${BUNDLE_SCHEMA}'`,
+    );
+  const parsed = bundle.safeParse(value);
+  if (!parsed.success) {
+    const { issues } = parsed.error;
+    const notes = issues.map(({ path, message }) => `${path.map(String).join('.') || 'bundle'}: ${message}`);
+    throw fail(`${issues.length} ${issues.length === 1 ? 'field is' : 'fields are'} wrong`, notes);
+  }
+  return parsed.data;
+}
+
+/**
+ * @returns the text of `NAME.json`: keys in the order of the schema, so that equal bundles are equal bytes
+ * @throws KstitchError - `bundle-malformed` where {@link parseBundle} could not read it back
+ */
+export function formatBundle(value: Bundle): string {
+  const checked = parseBundle(JSON.stringify(value), `${value.module}.json`);
+  const specialSections = Object.fromEntries(
+    Object.entries(checked.specialSections).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+  );
+  return `${JSON.stringify({ ...checked, specialSections }, undefined, 2)}\n`;
+}
+
+/** @returns the CVE numbers that a patch names, each once, sorted by year and number */
+export function findCves(patch: string): string[] {
+  const found = new Set(
+    Array.from(patch.matchAll(/\bCVE-(\d{4})-(\d{4,19})\b/gi), ([cve]) => cve.toUpperCase()),
+  );
+  return [...found].toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+}

@@ -1,0 +1,55 @@
+/**
+ * The last look at a livepatch before it is handed out: everything that the kernel would refuse or, worse, not notice,
+ * held against the kernel it is for, loaded modules and others alike. A mistake in a part for a module that is not
+ * loaded would show only when somebody loads that module, and would then refuse the module.
+ */
+import type { ElfFile } from '@kstitch/elf/model';
+import { readElf } from '@kstitch/elf/read';
+import type { FtraceSites } from '@kstitch/kernel/ftrace-sites';
+import type { Kallsyms } from '@kstitch/kernel/kallsyms';
+import type { KernelLayout } from '@kstitch/kernel/kernel-layout';
+import type { ExportedSymbol } from '@kstitch/kernel/symvers';
+import { compareDiagnostics, type Diagnostic } from '@kstitch/report/diagnostic';
+import { checkCode, returnThunk } from './check-code.ts';
+import { checkModule } from './check-module.ts';
+import { checkPatch } from './check-patch.ts';
+import { checkRelocations } from './check-relocations.ts';
+import type { LivepatchPlan } from './plan.ts';
+import { readRelocatedModule } from './relocated-module.ts';
+
+/** What the checks need of the kernel that the livepatch is for. */
+export interface KernelWorld {
+  /** What `uname -r` prints. */
+  readonly release: string;
+  /** Of the shipped vmlinux. */
+  readonly kallsyms: Pick<Kallsyms, 'named'>;
+  /** Module.symvers. */
+  readonly symvers: ReadonlyMap<string, ExportedSymbol>;
+  readonly layout: Pick<KernelLayout, 'module' | 'jumpEntry'>;
+  /** Of the shipped vmlinux. */
+  readonly ftraceSites: Pick<FtraceSites, 'has'>;
+  /** @returns the shipped module of that name, undefined when the kernel has none */
+  shippedModule(name: string): ElfFile | undefined;
+}
+
+/**
+ * @param ko - the livepatch module, after post-link, unsigned
+ * @param plan - what it was made from
+ * @returns what is wrong with it, sorted; empty when nothing is
+ * @throws KstitchError - when it cannot be read as a module at all
+ */
+export function checkLivepatch(ko: Uint8Array, plan: LivepatchPlan, world: KernelWorld): Diagnostic[] {
+  const module = readRelocatedModule(readElf(ko, `${plan.moduleName}.ko`));
+  return [
+    // Would the kernel take the module?
+    ...checkModule(module.file, plan, world),
+    ...checkRelocations(module),
+    // Would livepatch find what it is to patch and what the new code refers to?
+    ...checkPatch(module, plan, world),
+    // Would the new code behave like the kernel's own?
+    ...checkCode(module, {
+      returnThunks: world.symvers.has(returnThunk),
+      jumpEntry: world.layout.jumpEntry,
+    }),
+  ].toSorted(compareDiagnostics);
+}

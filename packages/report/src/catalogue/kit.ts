@@ -1,0 +1,94 @@
+import type { CatalogueEntry } from './entry.ts';
+
+export const kitCodes = {
+  'kit-absent': {
+    kind: 'error',
+    meaning: 'The kernel kit of this release has not been fetched yet.',
+    help: 'fetch it: kstitch kernel fetch RELEASE',
+    example: "open the kernel kit of '6.1.0-55-cloud-amd64': it has not been fetched",
+  },
+  'kit-damaged': {
+    kind: 'error',
+    meaning: 'The manifest of a kernel kit in the cache cannot be read, or names files that are not there.',
+    help: 'remove the folder named above and fetch the kit again',
+    example: "open the kernel kit of '6.1.0-55-cloud-amd64': 'vmlinux' is missing",
+  },
+  'kit-release-unknown': {
+    kind: 'error',
+    meaning:
+      'The package archives that apt is configured for offer no kernel of this release, and never did.',
+    help: 'take a release as uname -r prints it; kstitch kernel list --available shows those that the archive offers',
+    example: "find the kernel '6.1.0-5-cloud-amd64': no package 'linux-image-6.1.0-5-cloud-amd64' is offered",
+  },
+  'kit-flavour-unsupported': {
+    kind: 'error',
+    meaning:
+      'This kernel flavour is built from more than the source package: the real-time flavours add a patch set of their own.',
+    help: 'use a kernel of the ordinary or the cloud flavour',
+    example: "find the kernel '6.1.0-55-rt-amd64': real-time flavours are not supported",
+  },
+  'kit-package-gone': {
+    kind: 'error',
+    meaning:
+      'The archive still has the kernel image, but not the headers or the source of exactly that version; near versions do not do.',
+    help: 'give a snapshot archive that has it: kstitch kernel fetch RELEASE --snapshot ADDRESS/TIMESTAMP',
+    example: "find 'linux-source-6.1' of version '6.1.192-1': the archive has '6.1.192-2', '6.1.190-1'",
+  },
+  'kit-snapshot-unreachable': {
+    kind: 'error',
+    meaning:
+      'The configured archives no longer have this kernel, and the snapshot archive that keeps old versions did not answer.',
+    help: 'check the network, or name another snapshot archive with --snapshot ADDRESS/TIMESTAMP',
+    example: "ask the snapshot archive 'https://snapshot.debian.org/archive/debian-security/': fetch failed",
+  },
+  'kit-lists-failed': {
+    kind: 'error',
+    meaning: 'apt could not fetch the lists of packages, and there are no earlier ones in the cache.',
+    help: "check the network and the machine's apt sources: apt-get update should work",
+    example: 'fetch the package lists: apt-get ended with status 100',
+  },
+  'kit-lists-old': {
+    kind: 'caution',
+    meaning: 'apt could not fetch all lists of packages; those fetched earlier were used.',
+    help: 'check the network when a version is missing that should be there',
+    example: 'the package lists could not be brought up to date; earlier ones are used',
+  },
+  'kit-download-failed': {
+    kind: 'error',
+    meaning:
+      "apt could not download a package, or what arrived is not what the archive's signed index names.",
+    help: 'check the network and run the same command again; what was downloaded is kept',
+    example: "download 'linux-source-6.1' of version '6.1.192-1': connection timed out",
+  },
+  'kit-package-unexpected': {
+    kind: 'error',
+    meaning: 'A package does not hold a file that every kernel package of its kind holds.',
+    help: 'this kernel is packaged in a way that kstitch does not know; report it with the package name and version',
+    example: "read 'linux-source-6.1': it has no 'usr/src/linux-source-6.1.tar.xz'",
+  },
+  'kit-prepare-failed': {
+    kind: 'error',
+    meaning: "kbuild could not prepare the kernel source; make's own last words stand below the message.",
+    help: "read make's words above: usually a program or a header file is missing",
+    example: "prepare the source of '6.1.0-55-cloud-amd64': make ended with status 2",
+  },
+  'kit-config-changed': {
+    kind: 'error',
+    meaning:
+      "Preparing the source changed the kernel's configuration, so nothing compiled there would be like the shipped kernel.",
+    help: 'this should not happen: report it with the release and the difference shown above',
+    example: "prepare the source of '6.1.0-55-cloud-amd64': the configuration changed",
+  },
+  'delta-version-unknown': {
+    kind: 'error',
+    meaning: 'The archive has no kernel source package of this version.',
+    help: 'take one of the versions named above',
+    example: "find the source of Debian kernel '6.1.192-7': the archive has '6.1.192-2', '6.1.192-1'",
+  },
+  'delta-file-unknown': {
+    kind: 'error',
+    meaning: 'A file or folder named for the comparison exists in neither of the two kernel versions.',
+    help: 'give paths below the top of the kernel source: fs/ext4/mballoc.c',
+    example: "compare 'fs/ext4/mbaloc.c': neither '6.1.192-1' nor '6.1.192-2' has it",
+  },
+} as const satisfies Record<string, CatalogueEntry>;
