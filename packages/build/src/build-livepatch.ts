@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { x86_64 } from '@kstitch/arch/x86-64';
-import { type UnitDifference, diffUnit } from '@kstitch/diff/diff-unit';
+import { diffUnit, type UnitDifference } from '@kstitch/diff/diff-unit';
 import { type Extraction, extract } from '@kstitch/diff/extract';
 import { LinkNames } from '@kstitch/diff/link-names';
 import { referenceByName } from '@kstitch/diff/references';
@@ -23,11 +23,11 @@ import { type Diagnostic, Refusal, stopOnRefusals } from '@kstitch/report/diagno
 import { KstitchError } from '@kstitch/report/error';
 import { version } from '@kstitch/report/version';
 import { loadCompileDatabase } from './compile/compile-database.ts';
-import { type UnitObjects, compileThrice } from './compile/compile-thrice.ts';
-import { type Toolchain, checkCompiler } from './compile/compiler.ts';
+import { compileThrice, type UnitObjects } from './compile/compile-thrice.ts';
+import { checkCompiler, type Toolchain } from './compile/compiler.ts';
 import type { UnitCommand } from './compile/unit-command.ts';
 import { describeLivepatch } from './describe-livepatch.ts';
-import { type ShippedKernel, loadKernel } from './kernel/load-kernel.ts';
+import { loadKernel, type ShippedKernel } from './kernel/load-kernel.ts';
 import { openKit } from './kit/kit.ts';
 import { linkModule } from './link/link-module.ts';
 import { findAffectedUnits } from './patch/affected-units.ts';
@@ -68,7 +68,9 @@ export async function buildLivepatch(context: Context, request: BuildRequest): P
   const slug = slugOf(request.name);
 
   // What runs: the shipped image is the measure of everything that follows.
-  const kernel = await progress.step('read the kernel', async () => loadKernel(await openKit(request.release)));
+  const kernel = await progress.step('read the kernel', async () =>
+    loadKernel(await openKit(request.release)),
+  );
   const toolchain = await checkCompiler(context, kernel.banner);
 
   // What changes: texts in memory, then the units that are compiled from them.
@@ -87,7 +89,11 @@ export async function buildLivepatch(context: Context, request: BuildRequest): P
     if (patched.length === 0) throw noDifference(commands);
 
     // One object a unit, then one module. Names are final: they depend on the inputs alone.
-    const moduleName = livepatchModuleName(slug, inputHash(request, kernel, toolchain, patch), kernel.moduleNames);
+    const moduleName = livepatchModuleName(
+      slug,
+      inputHash(request, kernel, toolchain, patch),
+      kernel.moduleNames,
+    );
     const { plan, extractions } = extractAll(kernel, moduleName, patched);
     const wrapperSource = renderWrapper(plan, {
       template: await readFile(wrapperTemplate, 'utf8'),
@@ -173,7 +179,12 @@ function extractAll(
     const shipped = selection.patched.map(f => ({ ...f, newSymbol: `kstitch_new_${aliases++}` }));
     const list = functions.get(object) ?? [];
     list.push(
-      ...shipped.map(({ oldName, oldSympos, newSymbol }) => ({ oldName, oldSympos, newSymbol, unit: command.source })),
+      ...shipped.map(({ oldName, oldSympos, newSymbol }) => ({
+        oldName,
+        oldSympos,
+        newSymbol,
+        unit: command.source,
+      })),
     );
     functions.set(object, list);
     const aliasOf = new Map(shipped.map(f => [f.atom, f.newSymbol]));
@@ -195,7 +206,12 @@ function extractAll(
 }
 
 /** Everything that decides about the bytes of the module, so that two different livepatches never share a name. */
-function inputHash(request: BuildRequest, kernel: ShippedKernel, toolchain: Toolchain, patch: AppliedPatch): string {
+function inputHash(
+  request: BuildRequest,
+  kernel: ShippedKernel,
+  toolchain: Toolchain,
+  patch: AppliedPatch,
+): string {
   const inputs = [
     version,
     request.name,

@@ -33,10 +33,13 @@ export function describeLivepatch(story: LivepatchStory): Bundle {
   const counts = new Map(report.klpSymbols.map(s => [`${s.object} ${s.name} ${s.sympos}`, s.relocations]));
   const reasons = new Map(
     units.flatMap(unit =>
-      unit.difference.selection.patched.map(f => [`${unit.object} ${f.oldName} ${f.oldSympos}`, f.reason] as const),
+      unit.difference.selection.patched.map(
+        f => [`${unit.object} ${f.oldName} ${f.oldSympos}`, f.reason] as const,
+      ),
     ),
   );
-  const sum = (valueOf: (unit: PatchedUnit) => number): number => units.reduce((total, unit) => total + valueOf(unit), 0);
+  const sum = (valueOf: (unit: PatchedUnit) => number): number =>
+    units.reduce((total, unit) => total + valueOf(unit), 0);
   const hazards = units.flatMap(unit => unit.difference.selection.unloadHazards);
   const carried: Record<string, number> = {};
   for (const extraction of extractions) {
@@ -47,14 +50,21 @@ export function describeLivepatch(story: LivepatchStory): Bundle {
     kstitch: version,
     module: plan.moduleName,
     sha256: createHash('sha256').update(module).digest('hex'),
-    kernel: { release: kernel.kit.release, packageVersion: kernel.kit.packageVersion, buildId: kernel.buildId },
+    kernel: {
+      release: kernel.kit.release,
+      packageVersion: kernel.kit.packageVersion,
+      buildId: kernel.buildId,
+    },
     objects: plan.objects.map(object => ({
       name: object.name,
       functions: object.functions.map(f => ({
         name: f.oldName,
         sympos: f.oldSympos,
         unit: f.unit,
-        why: reasons.get(`${object.name} ${f.oldName} ${f.oldSympos}`) === 'cold part changed' ? 'cold' : 'changed',
+        why:
+          reasons.get(`${object.name} ${f.oldName} ${f.oldSympos}`) === 'cold part changed'
+            ? 'cold'
+            : 'changed',
       })),
     })),
     newSymbols: units.flatMap(newSymbols),
@@ -86,13 +96,21 @@ function newSymbols({ command, difference: { selection } }: PatchedUnit): Bundle
   const old = new Set(selection.patched.map(f => f.atom));
   return selection.atoms
     .filter(atom => atom.name !== '' && !old.has(atom))
-    .map(atom => ({ name: atom.name, unit: command.source, kind: atom.kind === 'function' ? 'function' : 'data' }));
+    .map(atom => ({
+      name: atom.name,
+      unit: command.source,
+      kind: atom.kind === 'function' ? 'function' : 'data',
+    }));
 }
 
 /** Before 6.3 nothing clears klp relocations when a patched module goes (arch/x86/kernel/module.c: clear_relocate_add()). */
 function reloadCautions(kernel: ShippedKernel, plan: LivepatchPlan): string[] {
   const [major = 0, minor = 0] = kernel.kit.series.split('.').map(Number);
   if (major > 6 || (major === 6 && minor >= 3)) return [];
-  const gates = new Set(plan.references.filter(r => r.gate !== VMLINUX && r.object !== VMLINUX).map(r => r.gate));
-  return [...gates].sort().map(gate => `module '${gate}' cannot be loaded again while this livepatch is loaded`);
+  const gates = new Set(
+    plan.references.filter(r => r.gate !== VMLINUX && r.object !== VMLINUX).map(r => r.gate),
+  );
+  return [...gates]
+    .sort()
+    .map(gate => `module '${gate}' cannot be loaded again while this livepatch is loaded`);
 }

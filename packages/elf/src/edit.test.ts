@@ -101,7 +101,7 @@ for (const count of [PN_XNUM - 1, PN_XNUM, PN_XNUM + 1]) {
     const bytes = new Uint8Array(sizeOf.Ehdr + count * sizeOf.Phdr);
     // p_type of the last one, to see that it was reached
     bytes[bytes.length - sizeOf.Phdr] = 6;
-    const segments = new Array(count).fill(segment);
+    const segments = Array.from({ length: count }, () => segment);
     const builder = new ObjectBuilder(
       { ...header, e_type: ET.EXEC },
       { bytes, e_phoff: sizeOf.Ehdr, segments },

@@ -54,6 +54,7 @@ export function encodeExtendedIndices(view: DataView, numbering: Numbering, litt
 /**
  * gABI chapter 4, "Relocation", `Elf64_Rela`.
  *
+ * @param relocatable - whether the file is `ET_REL`
  * @throws KstitchError - `elf-not-encodable`
  */
 export function encodeRelocations(
@@ -62,10 +63,11 @@ export function encodeRelocations(
   content: ContentOf<'relocations'>,
   numbering: Numbering,
   little: boolean,
+  relocatable: boolean,
 ): void {
   const target = numbering.sections[numbering.sectionIndex(content.target, () => nameOf(section)) - 1];
   // In executables r_offset is an address; the builder counts from the start of the section.
-  const base = target?.sh_addr ?? 0n;
+  const base = relocatable ? 0n : (target?.sh_addr ?? 0n);
   const [low, high] = little ? [0, 4] : [4, 0];
   let at = 0;
   for (const { r_offset, r_type, symbol, r_addend } of content.entries) {

@@ -1,6 +1,6 @@
 import { KstitchError } from '@kstitch/report/error';
 import { ByteReader } from './byte-reader.ts';
-import { hasFlag, SHF, SHT, sizeOf } from './constants.ts';
+import { ET, hasFlag, SHF, SHT, sizeOf } from './constants.ts';
 import type { ElfFile, Relocation, Section } from './model.ts';
 
 /**
@@ -17,6 +17,8 @@ export function readRelocations(file: ElfFile, section: Section): Relocation[] {
   const target = checkRelocationSection(file, section, shown);
 
   const little = file.header.byteOrder === 'little';
+  // By e_type, not by sh_addr: `ld -r` with a linker script gives sections of a module addresses that mean nothing.
+  const relocatable = file.header.e_type === ET.REL;
   const view = new DataView(section.bytes.buffer, section.bytes.byteOffset, section.bytes.byteLength);
   const count = section.bytes.length / sizeOf.Rela;
   const symbolCount = Math.max(file.symbols.length, 1);
@@ -26,7 +28,7 @@ export function readRelocations(file: ElfFile, section: Section): Relocation[] {
   for (let index = 0; index < count; index++) {
     const at = index * sizeOf.Rela;
     const r_offset =
-      target.sh_addr === 0n
+      relocatable
         ? view.getUint32(at + high, little) * 2 ** 32 + view.getUint32(at + low, little)
         : Number(view.getBigUint64(at, little) - target.sh_addr);
     const r_type = view.getUint32(at + 8 + low, little);

@@ -9,12 +9,12 @@
  */
 import { KstitchError } from '@kstitch/report/error';
 import { checkGroups } from './check-groups.ts';
-import { PN_XNUM, SHN, SHT, sizeOf } from './constants.ts';
+import { ET, PN_XNUM, SHN, SHT, sizeOf } from './constants.ts';
 import { encodeElfHeader, encodeSectionHeader, type SectionHeader } from './encode-headers.ts';
 import { encodeExtendedIndices, encodeGroup, encodeRelocations, encodeSymbols } from './encode-tables.ts';
 import { limits } from './limits.ts';
 import { type Numbering, numberObject } from './numbering.ts';
-import type { BuilderSection, FilePlace, GeneratedTable, ObjectBuilder } from './object-builder.ts';
+import type { BuilderHeader, BuilderSection, FilePlace, GeneratedTable, ObjectBuilder } from './object-builder.ts';
 import { type BuiltStringTable, buildStringTable } from './string-table-builder.ts';
 
 /**
@@ -39,7 +39,7 @@ export function writeElf(builder: ObjectBuilder): Uint8Array {
   const little = builder.header.byteOrder === 'little';
   for (const [position, section] of numbering.sections.entries()) {
     const place = layout.places[position];
-    if (place !== undefined) writeContent(section, numbering, names, partOf(bytes, place), little);
+    if (place !== undefined) writeContent(builder.header, section, numbering, names, partOf(bytes, place));
   }
   writeHeaders(builder, numbering, names, layout, bytes, little);
   return bytes;
@@ -122,13 +122,14 @@ function tableSizeOf(table: GeneratedTable, numbering: Numbering, names: Names):
 }
 
 function writeContent(
+  header: BuilderHeader,
   section: BuilderSection,
   numbering: Numbering,
   names: Names,
   part: Uint8Array,
-  little: boolean,
 ): void {
   const { content } = section;
+  const little = header.byteOrder === 'little';
   const view = new DataView(part.buffer, part.byteOffset, part.byteLength);
   switch (content.kind) {
     case 'bytes':
@@ -137,7 +138,7 @@ function writeContent(
     case 'nobits':
       return;
     case 'relocations':
-      encodeRelocations(view, section, content, numbering, little);
+      encodeRelocations(view, section, content, numbering, little, header.e_type === ET.REL);
       return;
     case 'group':
       encodeGroup(view, section, content, numbering, little);

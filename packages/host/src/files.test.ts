@@ -28,7 +28,7 @@ test('a file that cannot take its name leaves nothing behind', async () => {
   });
 });
 
-test('a full disk leaves the old file as it was', async () => {
+test('a write that fails half way leaves the old file as it was', async () => {
   await withTemporaryDirectory('files-test', async directory => {
     const file = join(directory, 'file');
     await writeFile(file, 'old');

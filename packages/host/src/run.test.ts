@@ -66,7 +66,7 @@ test('too much output ends the program', async () => {
 });
 
 test('a full disk has its own code', async () => {
-  await assert.rejects(run('sh', ['-c', 'echo some text > /dev/full']), code('host-disk-full'));
+  await assert.rejects(run('cp', ['/proc/self/stat', '/dev/full']), code('host-disk-full'));
 });
 
 test('an interrupt ends the program and what it started', async () => {
@@ -88,7 +88,7 @@ test('a program ends with the process that started it, even when that is killed'
   await withTemporaryDirectory('run-test', async directory => {
     const pidFile = join(directory, 'pid');
     const script = `import { run } from ${JSON.stringify(import.meta.resolve('./run.ts'))};
-      await run('sh', ['-c', 'echo $$ > ${pidFile}; kill -9 ${'$'}{KSTITCH_PARENT}; exec sleep 1000'], { env: { KSTITCH_PARENT: String(process.pid) } });`;
+      await run('sh', ['-c', 'echo $$ > ${pidFile}; kill -9 $KSTITCH_PARENT; exec sleep 1000'], { env: { KSTITCH_PARENT: String(process.pid) } });`;
     await run(process.execPath, ['--input-type=module', '-e', script], { allowStatus: [137] }).catch(
       () => {},
     );

@@ -2,8 +2,9 @@
  * The line that a kernel prints first, and `/proc/version` later. It is the one place in a shipped image that names the
  * compiler:
  *
- *     Linux version 6.1.0-55-cloud-amd64 (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld (GNU
- *     Binutils for Debian) 2.40) #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-14)
+ *     Linux version 6.1.0-55-cloud-amd64 (debian-kernel@lists.debian.org)
+ *       (gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40)
+ *       #1 SMP PREEMPT_DYNAMIC Debian 6.1.192-1 (2026-11-14)
  *
  * Source: init/version-timestamp.c, init/Makefile (what it ends with is cut after 64 characters), scripts/mkcompile_h.
  */

@@ -1,9 +1,9 @@
 /**
  * BTF, the kernel's own type information: just enough of it to know how large a struct is and where its members lie.
  *
- * A BTF section is a header, a run of type records of varying length numbered from 1, and a string table. Finding a type by its number
- * needs the offset of every record, which costs one walk over the records (130,000 of them); that is done once, on
- * reading. Names are compared where they stand.
+ * A BTF section is a header, a run of type records of varying length numbered from 1, and a string table. Finding a
+ * type by its number needs the offset of every record, which costs one walk over the records (about 100,000 of them);
+ * that is done once, on reading. Names are compared where they stand.
  *
  * Source: Documentation/bpf/btf.rst.
  */

@@ -1,8 +1,8 @@
 /**
  * Where functions can be redirected: the `call __fentry__` that gcc put at the start of each, listed in `__mcount_loc`.
  *
- * With CET (CONFIG_X86_KERNEL_IBT) a function whose address is taken begins with an ENDBR of four bytes and its site is behind that, so a
- * site is looked for near the function's start, not at it.
+ * With CET (CONFIG_X86_KERNEL_IBT) a function whose address is taken begins with an ENDBR of four bytes and its site is
+ * behind that, so a site is looked for near the function's start, not at it.
  */
 import type { ElfFile } from '@kstitch/elf/model';
 import { readRelocations, relocationSectionsOf } from '@kstitch/elf/relocations';

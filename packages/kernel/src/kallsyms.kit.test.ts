@@ -44,14 +44,13 @@ test('functions of a shipped kernel are in executable sections, its per-CPU vari
 
 test(`kallsyms is read within ${budgetMilliseconds} ms`, async () => {
   const image = await shippedImage();
+  // Processor time, not the clock's: other tests run beside this one.
   const times = Array.from({ length: 5 }, () => {
-    const start = performance.now();
+    const before = process.cpuUsage();
     readKallsyms(image);
-    return performance.now() - start;
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
   }).sort((a, b) => a - b);
   const median = times[2] ?? Number.POSITIVE_INFINITY;
-  assert.ok(
-    median <= budgetMilliseconds,
-    `median ${median.toFixed(0)} ms of ${times.map(Math.round).join(', ')}`,
-  );
+  assert.ok(median <= budgetMilliseconds, `median ${median} ms of ${times.join(', ')}`);
 });

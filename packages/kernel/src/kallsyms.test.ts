@@ -282,6 +282,22 @@ test('an image without tables, or with tables that contradict each other, is ref
   }
 });
 
+test('names that do not meet their markers are refused', { skip: missingCompiler }, () => {
+  const entries = Array.from({ length: 600 }, (_, index) => ({
+    name: `sym_${index}`,
+    type: 't',
+    address: text + BigInt(index) * 16n,
+  }));
+  const tables = encodeKallsyms(entries, real);
+  const namesAt = 8 * Math.ceil(entries.length / 2) + 16;
+  // The first name swallows the beginning of the second; nothing but a walk over all names can see it.
+  tables[namesAt] = (tables[namesAt] ?? 0) + 1;
+  assert.throws(() => readKallsyms(imageWith(tables)), {
+    code: 'kernel-kallsyms',
+    message: /^cannot find kallsyms in 'vmlinux'/,
+  });
+});
+
 test('a name that is longer than any kernel has is refused', { skip: missingCompiler }, () => {
   const entries = [{ address: text, type: 'T', name: 'x'.repeat(1024) }];
   assert.throws(() => readKallsyms(imageWith(encodeKallsyms(entries, real))), {

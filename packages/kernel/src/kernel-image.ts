@@ -1,5 +1,5 @@
 /** The bytes of a kernel, found by the address they have when the kernel runs where it was linked (no KASLR). */
-import { ET, hasFlag, SHF, SHT } from '@kstitch/elf/constants';
+import { ET, hasFlag, SHF } from '@kstitch/elf/constants';
 import type { ElfFile, Section } from '@kstitch/elf/model';
 import { KstitchError } from '@kstitch/report/error';
 
@@ -109,8 +109,9 @@ export class KernelImage {
   /** @returns the offset in the section's contents where `length` bytes can be read, or -1 */
   #offset(index: number, address: bigint, length: number): number {
     const section = this.sections[index];
-    if (section === undefined || section.sh_type === SHT.NOBITS || length < 0) return -1;
+    if (section === undefined || length < 0) return -1;
     const at = Number(address - section.sh_addr);
+    // A SHT_NOBITS section has addresses but no contents.
     return at + length <= section.bytes.length ? at : -1;
   }
 }

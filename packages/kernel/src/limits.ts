@@ -8,7 +8,7 @@ export const limits = {
   kallsymsName: 1024,
   /** Bytes of all expanded kallsyms names. Debian's have about 4 MB. */
   kallsymsText: 256 * 1024 * 1024,
-  /** BTF types. Debian's kernels have about 130,000. */
+  /** BTF types. Debian's kernels have about 100,000. */
   btfTypes: 1 << 22,
   /** Anonymous structs within each other that a member is looked for in. */
   btfNesting: 32,

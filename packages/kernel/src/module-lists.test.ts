@@ -76,3 +76,15 @@ test('modules that are not there, and circles', () => {
     message: "cannot order modules for loading: no module 'gone', which 'd' needs",
   });
 });
+
+test('many ways to the same module cost no more than one', () => {
+  const ladder: ModuleDependencies = new Map(
+    Array.from({ length: 100 }, (_, step) => {
+      const next = `m${step + 1}`;
+      return [`m${step}`, { path: `m${step}.ko`, needs: step === 99 ? [] : [next, next] }];
+    }),
+  );
+  const order = modulesInLoadOrder(ladder, ['m0']);
+  assert.equal(order.length, 100);
+  assert.equal(order[0], 'm99.ko');
+});

@@ -5,8 +5,8 @@
  * compressed in that program's data. The boot protocol says where, since version 2.08. How it is compressed
  * is decided by what it begins with, as the boot protocol itself advises.
  *
- * The kernel's build puts the unpacked size behind the compressed data, as 32 bits little-endian; gzip has those same 32 bits
- * as part of its own format, so there alone they stay.
+ * The kernel's build puts the unpacked size behind the compressed data, as 32 bits little-endian; gzip has those same
+ * 32 bits as part of its own format, so there alone they stay.
  *
  * Sources: Documentation/x86/boot.rst ("The Real-Mode Kernel Header"), scripts/Makefile.lib (`size_append`).
  */

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { fileError } from '@kstitch/host/files';
+import { KstitchError } from '@kstitch/report/error';
 import { withoutDots } from '../patch/source-path.ts';
 import type { KernelTree } from './kernel-tree.ts';
 import { outsideKernel, parseUnitCommand, type UnitCommand } from './unit-command.ts';
@@ -20,7 +21,7 @@ export interface ForeignUnit {
 export class CompileDatabase {
   readonly #lines: ReadonlyMap<string, readonly string[]>;
 
-  /** @param lines - lines of the record, `OBJECT<tab>COMMAND`, by source */
+  /** @param lines - lines of the record, `OBJECT<tab>MODULES<tab>COMMAND`, by source */
   constructor(lines: ReadonlyMap<string, readonly string[]>) {
     this.#lines = lines;
   }
@@ -52,33 +53,37 @@ export class CompileDatabase {
   }
 
   /** @returns all units of kernel code; takes a third of a second */
-  units(): readonly UnitCommand[] {
+  units(): UnitCommand[] {
     return this.sources.flatMap(source => this.unitsFrom(source));
   }
 
   #parse(source: string): readonly UnitCommand[] {
     return (this.#lines.get(source) ?? []).map(line => {
-      const tab = line.indexOf('\t');
-      return parseUnitCommand(line.slice(0, tab), line.slice(tab + 1));
+      const [object = '', modules = '', command = ''] = line.split('\t');
+      return parseUnitCommand({ object, modules: modules.split(' ').filter(name => name !== ''), command });
     });
   }
 }
 
 /**
- * @throws KstitchError - `host-file-failed`; what is wrong with a single command shows when that is asked for
+ * @throws KstitchError - `host-file-failed`, `compile-database-damaged` when it is empty; what is wrong with a single command shows when that is asked for
  */
 export async function loadCompileDatabase(kit: KernelTree): Promise<CompileDatabase> {
   const text = await readFile(kit.paths.units, 'latin1').catch((error: unknown) => {
     throw fileError(`read '${kit.paths.units}'`, error);
   });
-  return indexCompileDatabase(text);
+  const database = indexCompileDatabase(text);
+  if (database.sources.length === 0) {
+    throw new KstitchError('compile-database-damaged', `read '${kit.paths.units}': it names no units`);
+  }
+  return database;
 }
 
-/** @param text - lines `OBJECT<tab>COMMAND`, the source being the last word of the command */
+/** @param text - lines `OBJECT<tab>MODULES<tab>COMMAND`, the source being the last word of the command */
 export function indexCompileDatabase(text: string): CompileDatabase {
   const lines = new Map<string, string[]>();
   for (const line of text.split('\n')) {
-    if (!line.includes('\t')) continue;
+    if (line.split('\t', 3).length < 3) continue;
     const source = withoutDots(line.slice(line.lastIndexOf(' ') + 1));
     const same = lines.get(source);
     if (same === undefined) lines.set(source, [line]);

@@ -36,11 +36,11 @@ export async function makeShadowTree(
     // Shorter paths first, so that a folder is there before what lies in it.
     for (const folder of [...real].toSorted((a, b) => a.length - b.length)) {
       if (folder !== '') await mkdir(join(directory, folder));
-      for (const name of await entriesOf(join(kit.paths.tree, folder))) {
-        const path = folder === '' ? name : `${folder}/${name}`;
-        if (real.has(path) || replaced.has(path)) continue;
-        await symlink(join(kit.paths.tree, path), join(directory, path));
-      }
+      const names = await entriesOf(join(kit.paths.tree, folder));
+      const linked = names
+        .map(name => (folder === '' ? name : `${folder}/${name}`))
+        .filter(path => !real.has(path) && !replaced.has(path));
+      await Promise.all(linked.map(path => symlink(join(kit.paths.tree, path), join(directory, path))));
     }
     for (const { path, text } of files) {
       if (text !== undefined) await writeFile(join(directory, path), text, 'latin1');

@@ -1,6 +1,6 @@
-import { basename } from 'node:path';
+import { moduleNameOf } from '@kstitch/kernel/module-name';
 import { KstitchError } from '@kstitch/report/error';
-import { splitCommand } from '../kit/recorded-units.ts';
+import { type RecordedUnit, splitCommand } from '../kit/recorded-units.ts';
 import { withoutDots } from '../patch/source-path.ts';
 
 /** How kbuild compiles one unit. */
@@ -23,10 +23,10 @@ export interface UnitCommand {
 export type UnitOwner = 'vmlinux' | readonly string[];
 
 /**
- * @param command - the compiler command as kbuild would hand it to the shell
+ * @param recorded - one line of the kit's record
  * @throws KstitchError - `compile-database-damaged`
  */
-export function parseUnitCommand(object: string, command: string): UnitCommand {
+export function parseUnitCommand({ object, modules, command }: RecordedUnit): UnitCommand {
   const damaged = (why: string) =>
     new KstitchError('compile-database-damaged', `read how '${object}' is compiled: ${why}`);
   const [compiler, ...words] = splitCommand(command);
@@ -52,17 +52,20 @@ export function parseUnitCommand(object: string, command: string): UnitCommand {
     compiler,
     args,
     kind: spelling.endsWith('.S') ? 'asm' : 'c',
-    owner: ownerOf(args, object),
+    owner: ownerOf(modules, args, object),
   };
 }
 
-/** kbuild gives units of modules -DMODULE, and in KBUILD_MODNAME the name; a unit that several modules share has them joined by `:`. */
-function ownerOf(args: readonly string[], object: string): UnitOwner {
+/**
+ * kbuild gives each unit of a module -DMODULE and, but for assembly, the module's name in KBUILD_MODNAME. Which modules it is
+ * linked into is the better answer where the record has it: a unit may be part of several.
+ */
+function ownerOf(modules: readonly string[], args: readonly string[], object: string): UnitOwner {
+  if (modules.length > 0) return modules.map(path => moduleNameOf(path));
   if (!args.includes('-DMODULE')) return 'vmlinux';
   const flag = '-DKBUILD_MODNAME=';
   const quoted = args.find(arg => arg.startsWith(flag))?.slice(flag.length);
-  // Assembly is not told the name.
-  if (quoted === undefined) return [basename(object, '.o').replaceAll('-', '_')];
+  if (quoted === undefined) return [moduleNameOf(object)];
   return quoted.replaceAll('"', '').split(/[:\s]/);
 }
 

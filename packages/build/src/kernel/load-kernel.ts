@@ -56,7 +56,9 @@ export async function loadKernel(kit: Kit): Promise<ShippedKernel> {
   const ftraceSites = readFtraceSites(image, kallsyms);
   const layout = readKernelLayout(readBtf(elf));
   const symvers = parseSymvers(symversText.toString('latin1'));
-  const modulePaths = new Map(parseModulePaths(order.toString('latin1')).map(path => [moduleNameOf(path), path]));
+  const modulePaths = new Map(
+    parseModulePaths(order.toString('latin1')).map(path => [moduleNameOf(path), path]),
+  );
   const builtinNames = parseModulePaths(builtin.toString('latin1')).map(moduleNameOf);
 
   const vmlinux = new ShippedVmlinux(image, kallsyms, ftraceSites);

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
-import { fileError, removeTree, writeAtomically } from '@kstitch/host/files';
+import { fileError, writeAtomically } from '@kstitch/host/files';
 import { withLock } from '@kstitch/host/lock';
 import { type RunResult, run } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
@@ -110,35 +110,40 @@ export class Apt {
     return await withLock(context, 'package archive', async () => {
       if (await exists(path)) return path;
       await this.#setUp();
-      const arrived = join(this.#directory, 'arrived');
-      await removeTree(arrived);
-      await mkdir(arrived, { recursive: true });
+      // `apt-get download` starts anew each time; apt's own helper goes on with a file that was cut short.
+      const arrived = join(this.#directory, 'arrived', `${wanted.sha256}.deb`);
+      await mkdir(join(this.#directory, 'arrived'), { recursive: true });
       await mkdir(debs, { recursive: true });
       const what = `download '${wanted.name}' of version '${wanted.version}'`;
       try {
-        // A download that was cut short lies in archives/partial, and apt goes on from there.
-        const args = ['-o', 'APT::Status-Fd=1', 'download', `${wanted.name}=${wanted.version}`];
-        await this.#apt('apt-get', args, context.signal, update, [], arrived);
+        const wantedVersion = `${wanted.name}=${wanted.version}`;
+        const { stdout } = await this.#apt(
+          'apt-get',
+          ['download', '--print-uris', wantedVersion],
+          context.signal,
+        );
+        const address = /^'([^']+)'/m.exec(stdout)?.[1];
+        if (address === undefined)
+          throw new KstitchError('kit-download-failed', `${what}: apt names no address for it`);
+        const args = ['-o', 'APT::Status-Fd=1', 'download-file', address, arrived, `SHA256:${wanted.sha256}`];
+        await this.#apt('/usr/lib/apt/apt-helper', args, context.signal, update);
       } catch (error) {
         if (!(error instanceof KstitchError) || error.code !== 'host-tool-failed') throw error;
-        throw new KstitchError('kit-download-failed', `${what}: apt-get failed`, {
+        throw new KstitchError('kit-download-failed', `${what}: apt failed`, {
           cause: error,
           notes: error.notes,
         });
       }
-      const [name] = await readdir(arrived);
-      if (name === undefined)
-        throw new KstitchError('kit-download-failed', `${what}: apt-get brought no file`);
-      const file = join(arrived, name);
-      const sha256 = await sha256Of(file);
+      // Once more by us: what lies in the cache under a hash is trusted ever after.
+      const sha256 = await sha256Of(arrived);
       if (sha256 !== wanted.sha256) {
+        await rm(arrived);
         throw new KstitchError(
           'kit-download-failed',
           `${what}: its SHA-256 is ${sha256}, not ${wanted.sha256}`,
         );
       }
-      await rename(file, path);
-      await removeTree(arrived);
+      await rename(arrived, path);
       return path;
     });
   }
@@ -158,12 +163,11 @@ export class Apt {
   }
 
   #apt(
-    command: 'apt-get' | 'apt-cache',
+    command: 'apt-get' | 'apt-cache' | '/usr/lib/apt/apt-helper',
     args: readonly string[],
     signal: AbortSignal,
     update?: (detail: string) => void,
     allowStatus: readonly number[] = [],
-    cwd: string = this.#directory,
   ): Promise<RunResult> {
     const at = (path: string) => join(this.#directory, path);
     const settings = [
@@ -180,7 +184,7 @@ export class Apt {
     ];
     const options = settings.flatMap(setting => ['-o', setting]);
     return run(command, ['-c', at('apt.conf'), ...options, ...args], {
-      cwd,
+      cwd: this.#directory,
       signal,
       allowStatus,
       env: { APT_CONFIG: undefined },

@@ -7,7 +7,7 @@ import { askSnapshotArchive, defaultSnapshot } from './snapshot.ts';
 
 const imagePrefix = 'linux-image-';
 /** `6.1.0-55-cloud-amd64`, `6.12.117+deb12-amd64`: series, the rest of the version, flavour. */
-const releaseForm = /^(\d+\.\d+)(?:\.\d+)?([-+][\w.+~-]*?)?-((?:cloud-|rt-)?[a-z0-9]+)$/;
+const releaseForm = /^(\d+\.\d+)(?:\.\d+)?([-+][\w.+~]*)?-((?:[a-z]+-)*[a-z0-9]+)$/;
 
 /**
  * Debian's kernels through apt. A release that the configured archives no longer have is looked for in a snapshot archive.
@@ -29,27 +29,30 @@ export function debian(options: { readonly snapshot?: string } = {}): Distributi
         );
       }
       await apt.refresh(context);
-      const found = await apt.show(imagePrefix + release, context.signal);
-      const image = newest(found);
-      if (image !== undefined && options.snapshot === undefined) {
-        return await locatePackages(apt, release, image, context.signal);
-      }
+      const gone = await whyGone(() => locatePackages(apt, release, context.signal));
+      if (!(gone instanceof KstitchError)) return gone;
 
-      if (image === undefined) {
-        const offered = await listReleases(apt, context.signal);
-        if (options.snapshot === undefined && !mayHaveGone(release, offered))
-          throw unknownRelease(release, offered);
-        context.progress.note(
-          `the archive does not have the kernel '${release}'; asking the snapshot archive`,
-        );
+      const offered = await listReleases(apt, context.signal);
+      if (
+        gone.code === 'kit-release-unknown' &&
+        options.snapshot === undefined &&
+        !mayHaveGone(release, offered)
+      ) {
+        throw unknownRelease(release, offered);
       }
+      context.progress.note(
+        `the archive no longer has all of the kernel '${release}'; asking the snapshot archive`,
+      );
       const address = options.snapshot ?? defaultSnapshot;
-      const snapshot = await askSnapshotArchive(context, address, imagePrefix + release);
+      const near = `the archive itself offers ${quote(nearestNames(release, offered))}`;
+      const snapshot = await askSnapshotArchive(context, address, imagePrefix + release, [
+        gone.message,
+        near,
+      ]);
+      if (snapshot === undefined) throw unknownRelease(release, offered);
       apt = new Apt(snapshot.name, snapshot.sources);
       await apt.refresh(context);
-      const old = newest(await apt.show(imagePrefix + release, context.signal));
-      if (old === undefined) throw unknownRelease(release, await listReleases(apt, context.signal));
-      return await locatePackages(apt, release, old, context.signal);
+      return await locatePackages(apt, release, context.signal);
     },
     sources: async (context, series) => {
       await apt.refresh(context);
@@ -67,12 +70,22 @@ async function listReleases(apt: Apt, signal: AbortSignal): Promise<readonly str
     .toSorted((a, b) => compareDebianVersions(b, a));
 }
 
-async function locatePackages(
-  apt: Apt,
-  release: string,
-  image: AptPackage,
-  signal: AbortSignal,
-): Promise<KernelPackages> {
+/** @returns what `locate` finds, or its error when that says that the archive lacks something */
+async function whyGone(locate: () => Promise<KernelPackages>): Promise<KernelPackages | KstitchError> {
+  try {
+    return await locate();
+  } catch (error) {
+    const lacking =
+      error instanceof KstitchError &&
+      (error.code === 'kit-release-unknown' || error.code === 'kit-package-gone');
+    if (!lacking) throw error;
+    return error;
+  }
+}
+
+async function locatePackages(apt: Apt, release: string, signal: AbortSignal): Promise<KernelPackages> {
+  const image = newest(await apt.show(imagePrefix + release, signal));
+  if (image === undefined) throw unknownRelease(release, []);
   const { version } = image;
   const series = /^\d+\.\d+/.exec(version)?.[0] ?? version;
   const exactly = async (name: string) => {
@@ -182,4 +195,8 @@ function newestFirst<T extends PackageInfo>(found: readonly T[]): readonly T[] {
 
 function plain({ name, version, size, sha256 }: PackageInfo): PackageInfo {
   return { name, version, size, sha256 };
+}
+
+function quote(names: readonly string[]): string {
+  return names.map(name => `'${name}'`).join(', ');
 }

@@ -1,4 +1,4 @@
-import { access, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
 import { fileError, removeTree, writeAtomically } from '@kstitch/host/files';
@@ -172,7 +172,7 @@ async function makeKit(
     }
   });
   const headers = `packages/usr/src/linux-headers-${release}`;
-  await makeRelocatable(join(root, headers), packages.commonHeaders.name);
+  await fitHeaders(join(root, headers), packages.commonHeaders.name);
 
   await progress.step('unpack the kernel out of vmlinuz', async () => {
     const vmlinuz = await readFile(join(unpacked, 'boot', `vmlinuz-${release}`));
@@ -199,14 +199,18 @@ async function makeKit(
   await writeAtomically(join(root, manifestName), `${JSON.stringify(manifest, undefined, 2)}\n`);
 }
 
-/** The headers' Makefile includes that of the common headers by the path it has when installed: `/usr/src/…`. */
-async function makeRelocatable(headers: string, common: string): Promise<void> {
+/**
+ * Makes unpacked headers usable where they lie: their Makefile includes that of the common headers by the path it has when
+ * installed, `/usr/src/…`. The vmlinux that 6.12's headers bring holds only BTF, for pahole to give modules BTF of their own: a
+ * livepatch needs none, and would differ between machines with and without pahole.
+ */
+async function fitHeaders(headers: string, common: string): Promise<void> {
   const file = join(headers, 'Makefile');
   const makefile = await readFile(file, 'utf8').catch((error: unknown) => {
     throw fileError(`read '${file}'`, error);
   });
-  await writeFile(`${file}.new`, makefile.replaceAll(`/usr/src/${common}/`, `../${common}/`));
-  await rename(`${file}.new`, file);
+  await writeFile(file, makefile.replaceAll(`/usr/src/${common}/`, `../${common}/`));
+  await rm(join(headers, 'vmlinux'), { force: true });
 }
 
 function describeKit(root: string, manifest: Manifest): Kit {

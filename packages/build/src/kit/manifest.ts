@@ -39,6 +39,7 @@ function isManifest(value: unknown): value is Manifest {
     isName(value['packageVersion']) &&
     isName(value['series']) &&
     typeof value['headers'] === 'string' &&
+    !value['headers'].startsWith('/') &&
     !value['headers'].split('/').includes('..') &&
     Number.isSafeInteger(value['units']) &&
     Array.isArray(value['packages']) &&

@@ -28,23 +28,27 @@ export interface SnapshotSources {
  *
  * @param address - the snapshot archive
  * @param packageName - the package that must be in it
+ * @param notes - what stands below the error: why the snapshot archive was asked
+ * @returns undefined when the archive does not know the package
  * @throws KstitchError - `kit-snapshot-unreachable`
  */
 export async function askSnapshotArchive(
   context: Context,
   address: string,
   packageName: string,
-): Promise<SnapshotSources> {
+  notes: readonly string[],
+): Promise<SnapshotSources | undefined> {
   const base = new URL(address.endsWith('/') ? address : `${address}/`);
   if (/\/\d{8}T\d{6}Z\/$/.test(base.pathname)) return await sourcesOf(base);
   return await context.progress.step(`ask the snapshot archive ${base.host}`, async () => {
     const about = `/mr/binary/${encodeURIComponent(packageName)}/`;
-    const versions = await ask(context, new URL(about, base));
+    const versions = await ask(context, new URL(about, base), notes);
     const version = firstString(versions, ['result', 'binary_version']);
-    if (version === undefined) throw unreachable(base, `it does not know the package '${packageName}'`);
+    if (version === undefined) return undefined;
     const files = await ask(
       context,
       new URL(`${about}${encodeURIComponent(version)}/binfiles?fileinfo=1`, base),
+      notes,
     );
     const seen = firstString(files, ['fileinfo', 'first_seen']);
     const archive = firstString(files, ['fileinfo', 'archive_name']);
@@ -54,7 +58,7 @@ export async function askSnapshotArchive(
       archive === undefined ||
       !/^[a-z-]+$/.test(archive)
     ) {
-      throw unreachable(base, `its answer about '${packageName}' was not understood`);
+      throw unreachable(base, `its answer about '${packageName}' was not understood`, notes);
     }
     return await sourcesOf(new URL(`/archive/${archive}/${seen}/`, base));
   });
@@ -71,21 +75,21 @@ async function sourcesOf(archive: URL): Promise<SnapshotSources> {
   };
 }
 
-async function ask(context: Context, address: URL): Promise<unknown> {
+async function ask(context: Context, address: URL, notes: readonly string[]): Promise<unknown> {
   try {
     const signal = AbortSignal.any([context.signal, AbortSignal.timeout(answerWithin)]);
     const response = await fetch(address, { signal });
     if (response.status === 404) return undefined;
-    if (!response.ok) throw unreachable(address, `it answered with status ${response.status}`);
+    if (!response.ok) throw unreachable(address, `it answered with status ${response.status}`, notes);
     const text = await response.text();
     if (text.length > maxAnswer)
-      throw unreachable(address, `its answer has more than ${maxAnswer} characters`);
+      throw unreachable(address, `its answer has more than ${maxAnswer} characters`, notes);
     return JSON.parse(text);
   } catch (error) {
     if (error instanceof KstitchError) throw error;
     if (context.signal.aborted) throw new KstitchError('interrupted', `interrupt 'ask ${address.host}'`);
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    throw unreachable(address, cause instanceof Error ? cause.message : String(cause), error);
+    throw unreachable(address, cause instanceof Error ? cause.message : String(cause), notes, error);
   }
 }
 
@@ -104,8 +108,9 @@ function find(value: unknown, key: string, depth: number): string | undefined {
   return undefined;
 }
 
-function unreachable(address: URL, why: string, cause?: unknown): KstitchError {
+function unreachable(address: URL, why: string, notes: readonly string[], cause?: unknown): KstitchError {
   return new KstitchError('kit-snapshot-unreachable', `ask the snapshot archive '${address.href}': ${why}`, {
     cause,
+    notes,
   });
 }

@@ -34,7 +34,8 @@ const maxModuleSize = 64 * 1024 * 1024;
  * - `delay-objtool=y`: without IBT or LTO, kbuild runs objtool on each object it compiles and never on linked ones, so the
  *   extracted code would get no ORC and keep raw jumps at its jump labels (scripts/Makefile.lib).
  * - `NAME.o_shipped` is how kbuild takes objects that are there already; modpost wants a `.NAME.o.cmd` beside each.
- * - `-g0` for the wrapper: debug information would hold the path of the work directory. `-fmacro-prefix-map` for `__FILE__`.
+ * - `KCFLAGS=-g0`: debug information of the wrapper and of modpost's .mod.c would hold the paths of tree and work directory.
+ *   `-fmacro-prefix-map` takes the latter out of `__FILE__`.
  *
  * @param directory - an empty folder to work in; its path leaves no trace in the module
  * @returns the module before post-link, its klp symbols still weak and undefined
@@ -51,7 +52,7 @@ export async function linkModule(
   await writeInputs(directory, inputs);
   const { status, stdout, stderr } = await run(
     'make',
-    ['-C', kit.paths.tree, `M=${directory}`, 'delay-objtool=y', 'modules'],
+    ['-C', kit.paths.tree, `M=${directory}`, 'delay-objtool=y', 'KCFLAGS=-g0', 'modules'],
     { onlyEnv: kbuildEnvironment(), signal: context.signal, allowStatus: [1, 2] },
   );
   const warnings = objtoolWarnings(stderr);
@@ -91,7 +92,7 @@ async function writeInputs(
   const kbuild = [
     `obj-m := ${moduleName}.o`,
     `${moduleName}-y := ${names.map(name => `${name}.o`).join(' ')}`,
-    'ccflags-y := -g0 -fmacro-prefix-map=$(src)/=',
+    'ccflags-y := -fmacro-prefix-map=$(src)/=',
     '',
   ];
   try {

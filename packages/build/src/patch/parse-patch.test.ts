@@ -90,11 +90,7 @@ test('parsePatch() refuses a hunk whose lines do not add up', () => {
     'patch-malformed',
     /line 3: the hunk ends 1 old and 1 new lines early/,
   );
-  refused(
-    `${'--- a/fs/a.c\n+++ b/fs/a.c\n'}${hunk}+three\n`,
-    'patch-malformed',
-    /more lines than its header/,
-  );
+  refused(`--- a/fs/a.c\n+++ b/fs/a.c\n${hunk}+three\n`, 'patch-malformed', /more lines than its header/);
   refused(
     '--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1 +1 @@\n-a\n-b\n+c\n',
     'patch-malformed',

@@ -12,6 +12,7 @@ export function sourcePath(path: string): string | undefined {
 
 /** @returns the text without `x/../` and `./`, as far as that is possible without looking at the disk */
 export function withoutDots(path: string): string {
+  if (!/(?:^|\/)(?:\.|\/)/.test(path)) return path;
   const parts: string[] = [];
   for (const part of path.split('/')) {
     const last = parts.at(-1);

@@ -34,7 +34,7 @@ export const vmCodes = {
     meaning:
       'The kernel did not come as far as its first program: it crashed, or was silent until the time was up. The last lines of its log stand below the message.',
     help: 'read the log above; a machine without working /dev/kvm that is busy with other things may just have been too slow: try again',
-    example: 'boot the bare kernel: nothing happened for 180 s before its first program',
+    example: 'boot the bare kernel: it took more than 180 s, its first program was not reached',
   },
   'vm-guest-unusable': {
     kind: 'error',
@@ -133,7 +133,7 @@ export const vmCodes = {
     meaning:
       'The boot with the livepatch did not come to its end, and the kernel did not say why: it hung, was reset, or the machine was restarted.',
     help: 'read the log of the patched boot; its last `kstitch: step` line says how far it came',
-    example: 'the patched kernel did not finish: nothing happened for 300 s at step load',
+    example: 'the patched kernel did not finish: it took more than 300 s at step load',
   },
   'proof-malformed': {
     kind: 'error',

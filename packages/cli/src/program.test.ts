@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Command } from 'commander';
+import { main } from './main.ts';
+import { buildProgram, CommandLineEnd } from './program.ts';
+import { machine } from './test-machine.ts';
+
+const mainFile = join(import.meta.dirname, 'main.ts');
+
+function kstitch(...words: string[]) {
+  return spawnSync(process.execPath, [mainFile, ...words], { encoding: 'utf8', input: '' });
+}
+
+function program(ran: string[] = []): Command {
+  return buildProgram({
+    version: '1.2.3',
+    run: command => {
+      ran.push(command);
+      return Promise.resolve();
+    },
+    writeOut: () => {},
+    writeErr: () => {},
+    columns: 80,
+  });
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
+}
+
+test('every command has the common options and a help of 80 columns with an example that it takes', async () => {
+  for (const command of withSubcommands(program())) {
+    let help = '';
+    command.configureOutput({ writeOut: text => void (help += text) });
+    assert.throws(() => command.parse(['--help'], { from: 'user' }), CommandLineEnd);
+    assert.deepEqual(
+      help.split('\n').filter(line => line.length > 80),
+      [],
+      command.name(),
+    );
+    if (command.commands.length === 0)
+      for (const option of ['--json', '--quiet', '--timing', '--debug'])
+        assert.match(help, new RegExp(option));
+    const examples = help.replaceAll('\\\n', ' ').match(/^ {2}\$ kstitch .*/gm) ?? [];
+    if (command.commands.length === 0) assert.ok(examples.length > 0, `${command.name()} has an example`);
+    for (const example of examples) {
+      const words = example
+        .replace(/^ {2}\$ kstitch /, '')
+        .replace('"$(uname -r)"', '6.1.0-1-amd64')
+        .replace(/ >.*/, '')
+        .split(/\s+/);
+      const ran: string[] = [];
+      await program(ran).parseAsync(words, { from: 'user' });
+      assert.equal(ran.length, 1, example);
+    }
+  }
+});
+
+test('usage errors: 64, the catalogue code, what was meant, and where to look', async () => {
+  const cases: [words: string[], text: RegExp][] = [
+    [
+      ['biuld', 'x'],
+      /^error\[usage\]: unknown command 'biuld' \(did you mean build\?\)\n {2}help: `kstitch --help`/,
+    ],
+    [
+      ['build', 'x', '--kernal', 'y'],
+      /unknown option '--kernal' \(did you mean --kernel\?\)\n {2}help: `kstitch build --help`/,
+    ],
+    [['build'], /missing required argument 'patch'/],
+    [['kernel', 'fetch'], /missing required argument 'release'\n {2}help: `kstitch kernel fetch --help`/],
+    [['kernel', 'fetch', '../../etc'], /It must be a\n? *kernel release/],
+    [['kernel', 'fetch', '6.1.0', 'extra'], /too many arguments/],
+    [['kernel', 'fetch', '6.1.0-1-amd64', '--snapshot', 'file:///etc'], /http or https address/],
+    [['delta', '6.1-1', '-x;rm'], /unknown option/],
+    [['delta', '6.1-1', '6.1 2'], /Debian package version/],
+    [['kernel', 'verify', '6.1.0-1-amd64', '--sample', '0'], /whole number\s+from\s+1 to\s+100000/],
+    [['prove', 'x.ko'], /--reproducer <script>' not\s+specified/],
+  ];
+  for (const [words, text] of cases) {
+    const on = machine();
+    assert.equal(await main(words, on), 64, words.join(' '));
+    assert.equal(on.stdout.text, '');
+    assert.match(on.stderr.text, text);
+  }
+});
+
+test('a usage error with --json is JSON', () => {
+  const { status, stdout, stderr } = kstitch('kernel', 'verify', '--json');
+  assert.equal(status, 64);
+  assert.equal(stderr, '');
+  const object = JSON.parse(stdout);
+  assert.equal(object.schema, 'kstitch/kernel-verify/1');
+  assert.equal(object.error.code, 'usage');
+});
+
+test('--version and --help are answers, no command at all is not', () => {
+  const version = kstitch('--version');
+  assert.deepEqual([version.status, version.stdout], [0, 'kstitch 0.1.0\n']);
+  assert.equal(kstitch('help', 'build').status, 0);
+  const none = kstitch();
+  assert.deepEqual([none.status, none.stdout], [64, '']);
+  assert.match(none.stderr, /^Usage: kstitch/);
+});
+
+test('a file of the command line that cannot be used has its code', t => {
+  const folder = mkdtempSync(join(tmpdir(), 'kstitch-cli-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const module = join(folder, 'x.ko');
+  writeFileSync(module, '');
+  writeFileSync(join(folder, 'x.json'), Buffer.from([0x64, 0xff, 0x00]));
+  const cases: [words: string[], text: RegExp][] = [
+    [
+      ['inspect', join(folder, 'none.ko')],
+      /^error\[input-unreadable\]: read livepatch '.*': no such file or\s+directory/,
+    ],
+    [
+      ['inspect', folder],
+      /^error\[input-unreadable\]: read livepatch '.*': illegal operation on a\s+directory/,
+    ],
+    [['build', '/dev/zero'], /^error\[input-too-large\]: read patch '\/dev\/zero': more than the 16 MiB/],
+    [
+      ['prove', module, '--reproducer', 'r.sh'],
+      /^error\[input-not-text\]: read bundle '.*': not UTF-8 text, first at\s+byte 1/,
+    ],
+  ];
+  for (const [words, text] of cases) {
+    const { status, stderr } = kstitch(...words);
+    assert.equal(status, 1, words.join(' '));
+    assert.match(stderr.replaceAll('\n  ', ' '), text);
+  }
+});
+
+test('a full disk is an error also for help; a reader that went away is none', () => {
+  const full = spawnSync('sh', ['-c', `"$0" "$1" --help > /dev/full`, process.execPath, mainFile], {
+    encoding: 'utf8',
+  });
+  assert.equal(full.status, 1);
+  assert.match(full.stderr, /^error\[output-failed\]: /);
+  const gone = spawnSync(
+    'bash',
+    ['-c', `"$0" "$1" --help | true; exit \${PIPESTATUS[0]}`, process.execPath, mainFile],
+    { encoding: 'utf8' },
+  );
+  assert.deepEqual([gone.status, gone.stderr], [0, '']);
+});
+
+test('two equal versions have no difference, and that is status 3', async () => {
+  const on = machine();
+  assert.equal(await main(['delta', '6.1.192-1', '6.1.192-1', 'fs/ext4/super.c', '--json'], on), 3);
+  assert.equal(JSON.parse(on.stdout.text).error.code, 'delta-empty');
+});
