@@ -9,7 +9,9 @@ export interface DemoCase {
   readonly name: string;
   readonly patchName: string;
   /** The difference of one file between two Debian versions, or a patch of our own. */
-  readonly patch: { readonly from: string; readonly to: string; readonly file: string } | { readonly text: string };
+  readonly patch:
+    | { readonly from: string; readonly to: string; readonly file: string }
+    | { readonly text: string };
   /** Path of the script, from the top of the repository. */
   readonly reproducer: string;
   readonly proveOptions: readonly string[];
@@ -41,7 +43,10 @@ export async function chooseCase(kstitch: (words: readonly string[]) => Promise<
   };
   const known = [...kernels.map(kernel => kernel.release), ...available];
   if (known.includes(ext4.release)) return ext4;
-  const newest = available.filter(release => /^6\.1\..*-cloud-amd64$/.test(release)).sort(byNumber).at(-1);
+  const newest = available
+    .filter(release => /^6\.1\..*-cloud-amd64$/.test(release))
+    .sort(byNumber)
+    .at(-1);
   if (newest === undefined) return ext4;
   return {
     title: `a synthetic patch on ${newest}`,

@@ -24,7 +24,17 @@ const patchPath = join(out, demo.patchName);
 await mkdir(dirname(patchPath), { recursive: true });
 await writeFile(patchPath, await makePatch(demo));
 
-const build = ['build', shown(patchPath), '--kernel', demo.release, '--name', demo.name, '-o', shown(out), '--yes'];
+const build = [
+  'build',
+  shown(patchPath),
+  '--kernel',
+  demo.release,
+  '--name',
+  demo.name,
+  '-o',
+  shown(out),
+  '--yes',
+];
 const { modulePath, bundle } = JSON.parse(await kstitch(build)) as { modulePath: string; bundle: Bundle };
 
 await kstitch(['inspect', shown(modulePath)]);
@@ -37,7 +47,9 @@ tell(bundle, proof);
 /** The patch between the two Debian versions, or the one that the case brings. */
 async function makePatch({ patch }: DemoCase): Promise<string> {
   if ('text' in patch) return patch.text;
-  const result = JSON.parse(await kstitch(['delta', patch.from, patch.to, patch.file, '--yes'])) as { patch: string };
+  const result = JSON.parse(await kstitch(['delta', patch.from, patch.to, patch.file, '--yes'])) as {
+    patch: string;
+  };
   return result.patch;
 }
 
@@ -46,7 +58,10 @@ async function makePatch({ patch }: DemoCase): Promise<string> {
  *
  * @returns its JSON object
  */
-async function kstitch(words: readonly string[], options: { readonly shown: boolean } = { shown: true }): Promise<string> {
+async function kstitch(
+  words: readonly string[],
+  options: { readonly shown: boolean } = { shown: true },
+): Promise<string> {
   if (options.shown) say('', `$ kstitch ${words.join(' ')}`);
   const child = spawn(launcher, [...words, '--json'], { cwd: root, stdio: ['inherit', 'pipe', 'inherit'] });
   const chunks: Buffer[] = [];
@@ -66,7 +81,9 @@ async function kstitch(words: readonly string[], options: { readonly shown: bool
 }
 
 function tell(livepatch: Bundle, { bare, patched, kernel }: Proof): void {
-  const functions = livepatch.objects.flatMap(object => object.functions.map(f => `${object.name}: ${f.name}()`));
+  const functions = livepatch.objects.flatMap(object =>
+    object.functions.map(f => `${object.name}: ${f.name}()`),
+  );
   const [first, second] = patched.loads;
   const [oops] = bare.splats;
   const patchedRuns = patched.runs.filter(run => run.when === 'patched' || run.when === 'reloaded');
@@ -74,7 +91,7 @@ function tell(livepatch: Bundle, { bare, patched, kernel }: Proof): void {
     '',
     'What happened',
     `  bare kernel      ${kernel.release}, as Debian ships it`,
-    `                   ${oops === undefined ? 'the bug shows' : `${oops.headline}`}`,
+    `                   ${oops === undefined ? 'the bug shows' : oops.headline}`,
     ...(oops?.function === undefined ? [] : [`                   in ${oops.function}()`]),
     `  livepatch        ${livepatch.module}`,
     ...functions.map(name => `                   ${name}`),
@@ -82,7 +99,9 @@ function tell(livepatch: Bundle, { bare, patched, kernel }: Proof): void {
     `    loaded         transition ${first?.transitionSeconds.toFixed(2)} s`,
     ...patchedRuns.slice(0, 1).map(run => `                   the same writes: the bug is ${run.bug}`),
     `    disabled       ${patched.disableSeconds.toFixed(2)} s, ${patched.reloaded ? 'removed' : 'kept loaded'}`,
-    ...(second === undefined ? [] : [`    loaded again   transition ${second.transitionSeconds.toFixed(2)} s`]),
+    ...(second === undefined
+      ? []
+      : [`    loaded again   transition ${second.transitionSeconds.toFixed(2)} s`]),
     ...patchedRuns.slice(1).map(run => `                   the same writes: the bug is ${run.bug}`),
     '',
     `  module           ${shown(modulePath)}`,

@@ -54,6 +54,7 @@ test('only declared packages are imported, and testkit only by tests', () => {
   assert.equal(problem('packages/diff/src/select.test.ts', 'fast-check'), undefined);
   assert.match(problem('packages/diff/src/select.ts', '@kstitch/testkit/compile') ?? '', /not among/);
   assert.equal(problem('packages/diff/src/select.test.ts', '@kstitch/testkit/compile'), undefined);
+  assert.equal(problem('packages/diff/src/fixture-kernel.ts', '@kstitch/testkit/compile'), undefined);
   assert.match(problem('packages/diff/src/select.ts', '@kstitch/diff/compare') ?? '', /imports itself/);
 });
 

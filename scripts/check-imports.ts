@@ -58,10 +58,15 @@ export function findImports(file: string, source: string): Import[] {
   }));
 }
 
+/** Tests, and what only they use: `fixture-module.ts`, `test-machine.ts`. */
+function isForTests(file: string): boolean {
+  return file.endsWith('.test.ts') || /^(?:fixture|test)-/.test(basename(file));
+}
+
 /** @returns what is wrong with one import; undefined when nothing is */
 export function judge({ file, specifier }: Import, manifest: Manifest): string | undefined {
   const [, owner = ''] = file.split('/');
-  const test = file.endsWith('.test.ts');
+  const test = isForTests(file);
   if (specifier.startsWith('.')) {
     const target = normalize(join(dirname(file), specifier));
     if (test && target === `packages/${owner}/package.json`) return undefined;
@@ -78,7 +83,7 @@ export function judge({ file, specifier }: Import, manifest: Manifest): string |
   const name = packageName(specifier);
   if (test && (testOnly as readonly string[]).includes(name)) return undefined;
   const declared = name in (manifest.dependencies ?? {});
-  if (name === manifest.name) return `the package imports itself by name: '${specifier}'`;
+  if (name === manifest.name) return test ? undefined : `the package imports itself by name: '${specifier}'`;
   if (!declared) return `'${name}' is not among the dependencies in packages/${owner}/package.json`;
   if (name === '@kstitch/testkit') return "'@kstitch/testkit' is for tests";
   return undefined;

@@ -65,7 +65,7 @@ function writeEntry(code: string, entry: CatalogueEntry): string {
 ${headOf(code as Code)} ${entry.example}
 \`\`\`
 
-What to do: ${entry.help}.
+What to do: ${entry.help.replace(/\.$/, '')}.
 `;
 }
 
@@ -85,7 +85,6 @@ function checkCodes(): string[] {
       if (!sources.some(text => text.includes(`'${code}'`))) problems.push(`${where} is printed by nothing`);
       if (!tests.some(text => text.includes(`'${code}'`))) problems.push(`${where} is provoked by no test`);
       if (/^[a-z ]+\[/.test(entry.example)) problems.push(`${where}: the example repeats the code`);
-      if (entry.help.endsWith('.')) problems.push(`${where}: the help ends with a full stop`);
       if (!entry.meaning.endsWith('.')) problems.push(`${where}: the meaning ends without a full stop`);
     }
   }

@@ -30,6 +30,11 @@ export interface Architecture {
    *   instruction, elsewhere in data the field itself (0)
    */
   pcBias(instructions: Instructions, field: number): number;
+  /**
+   * @param field - offset of a relocation field in `code`
+   * @returns whether the instruction makes an address of it that may be kept, rather than read or write through it
+   */
+  takesAddress(code: Uint8Array, instructions: Instructions, field: number): boolean;
   /** The symbol that a compiler-made ftrace site calls. */
   readonly ftraceSymbol: string;
 }

@@ -34,6 +34,18 @@ test('instructionAt() finds the instruction around an offset, instructionStartin
   assert.equal(instructionAt(instructions, 99), -1);
 });
 
+test('takesAddress() tells an address that is made from one that is read through', () => {
+  // lea 0(%rip), %rax; mov $0, %rdi; mov 0(,%rdi,4), %eax
+  const taking = Uint8Array.from([
+    0x48, 0x8d, 0x05, 0, 0, 0, 0, 0x48, 0xc7, 0xc7, 0, 0, 0, 0, 0x8b, 0x04, 0xbd, 0, 0, 0, 0,
+  ]);
+  const instructions = x86_64.decode(taking);
+  assert.deepEqual(
+    [3, 10, 17].map(field => x86_64.takesAddress(taking, instructions, field)),
+    [true, true, false],
+  );
+});
+
 test('relocation() knows what the module loader knows and nothing else', () => {
   assert.equal(x86_64.relocation(R_X86_64.PLT32)?.pcRelative, true);
   assert.equal(x86_64.relocation(R_X86_64['32S'])?.signed, true);

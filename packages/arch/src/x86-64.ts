@@ -46,7 +46,30 @@ export const x86_64: Architecture = {
     if (index < 0) return 0;
     return (instructions.starts[index] ?? 0) + (instructions.lengths[index] ?? 0) - field;
   },
+  takesAddress(code, instructions, field) {
+    const start = instructions.starts[instructionAt(instructions, field)];
+    return start === undefined || takesAddress(code.subarray(start), field - start);
+  },
 };
+
+/** `lea table(%rip), %rax` and `mov $table, %rdi` take it, `mov table(,%rdi,4), %eax` reads through it. */
+function takesAddress(code: Uint8Array, field: number): boolean {
+  const { Decoder, DecoderOptions, Mnemonic } = iced();
+  const decoder = new Decoder(64, code, DecoderOptions.None);
+  const instruction = decoder.decode();
+  const offsets = decoder.getConstantOffsets(instruction);
+  try {
+    return (
+      !offsets.hasDisplacement ||
+      offsets.displacementOffset !== field ||
+      instruction.mnemonic === Mnemonic.Lea
+    );
+  } finally {
+    offsets.free();
+    instruction.free();
+    decoder.free();
+  }
+}
 
 function decode(code: Uint8Array): Instructions {
   const { Decoder, DecoderOptions, Instruction, FlowControl } = iced();

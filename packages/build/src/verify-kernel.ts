@@ -12,7 +12,7 @@ import { type CompileDatabase, loadCompileDatabase } from './compile/compile-dat
 import { compileAll } from './compile/compile-unit.ts';
 import { checkCompiler } from './compile/compiler.ts';
 import type { UnitCommand } from './compile/unit-command.ts';
-import { type ShippedKernel, loadKernel } from './kernel/load-kernel.ts';
+import { loadKernel, type ShippedKernel } from './kernel/load-kernel.ts';
 import { openKit } from './kit/kit.ts';
 
 export interface VerifyRequest {
@@ -30,7 +30,11 @@ export interface KernelVerification {
   /** Relocations whose targets agree with the shipped symbol table. */
   readonly relocations: number;
   /** The units that do not match, with what speaks against each. */
-  readonly failures: readonly { readonly unit: string; readonly object: string; readonly findings: readonly Diagnostic[] }[];
+  readonly failures: readonly {
+    readonly unit: string;
+    readonly object: string;
+    readonly findings: readonly Diagnostic[];
+  }[];
 }
 
 /**
@@ -44,7 +48,9 @@ export async function verifyKernel(
   release: string,
   request: VerifyRequest,
 ): Promise<KernelVerification> {
-  const kernel = await context.progress.step('read the kernel', async () => loadKernel(await openKit(release)));
+  const kernel = await context.progress.step('read the kernel', async () =>
+    loadKernel(await openKit(release)),
+  );
   const toolchain = await checkCompiler(context, kernel.banner);
   const units = sampleUnits(await loadCompileDatabase(kernel.kit), request);
   const result = { units: 0, matched: 0, functions: 0, relocations: 0 };
@@ -52,7 +58,10 @@ export async function verifyKernel(
     const jobs = units.map((unit, i) => ({
       label: `compile and match ${unit.source}`,
       work: async () => {
-        const bytes = await cachedCompile(context, kernel.kit, unit, { output: join(work, `${i}.o`), toolchain });
+        const bytes = await cachedCompile(context, kernel.kit, unit, {
+          output: join(work, `${i}.o`),
+          toolchain,
+        });
         return await matchUnit(kernel, unit, bytes);
       },
     }));
@@ -80,7 +89,11 @@ interface UnitMatch {
   readonly findings: readonly Diagnostic[];
 }
 
-async function matchUnit(kernel: ShippedKernel, command: UnitCommand, bytes: Uint8Array): Promise<readonly UnitMatch[]> {
+async function matchUnit(
+  kernel: ShippedKernel,
+  command: UnitCommand,
+  bytes: Uint8Array,
+): Promise<readonly UnitMatch[]> {
   const unit = readUnit(readElf(bytes, command.object), command.source, x86_64, kernel.entrySizes);
   const matches: UnitMatch[] = [];
   for (const object of command.owner === 'vmlinux' ? [VMLINUX] : command.owner) {
@@ -95,7 +108,10 @@ async function matchUnit(kernel: ShippedKernel, command: UnitCommand, bytes: Uin
 /**
  * @returns distinct C units of kernel code, drawn by the seed, sorted by source
  */
-export function sampleUnits(database: CompileDatabase, { sample, seed }: VerifyRequest): readonly UnitCommand[] {
+export function sampleUnits(
+  database: CompileDatabase,
+  { sample, seed }: VerifyRequest,
+): readonly UnitCommand[] {
   const units = database.units().filter(unit => unit.kind === 'c');
   const random = mulberry32(seed);
   // Fisher-Yates, as far as the sample goes.

@@ -3,10 +3,13 @@
  *
  * Two atoms are the same when bytes and relocations are, a relocation's target being the twin of the other's. Objects
  * that have no identity of their own (strings, constants, once-flags, private read-only tables) are compared by what
- * they hold, in place: a changed message makes a changed function. Line numbers need no special case: the after-unit
+ * they hold, in place: a changed message makes a changed function. A private table that functions only read in place may
+ * change too; each function that reads it then counts as changed. Line numbers need no special case: the after-unit
  * was compiled with every untouched line at its old number.
  */
-import { SHF, STB, hasFlag } from '@kstitch/elf/constants';
+import type { Architecture } from '@kstitch/arch/architecture';
+import type { Instructions } from '@kstitch/arch/instructions';
+import { hasFlag, SHF, STB } from '@kstitch/elf/constants';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import type { Correlation } from './correlate.ts';
 import type { Atom, Entry, Reference, Target, Unit } from './unit/atom.ts';
@@ -15,6 +18,8 @@ import { coldParentOf, isSpecialStatic } from './unit/names.ts';
 export type ChangeReason = 'changed' | 'cold part changed';
 
 export interface Comparison {
+  /** Private read-only tables that differ: functions that use one are changed and bring their own. */
+  readonly replaced: ReadonlySet<Atom>;
   /** After-functions that differ from their before-twin, in unit order, with why. */
   readonly changed: ReadonlyMap<Atom, ChangeReason>;
   /** After-functions without a twin, in unit order. */
@@ -25,27 +30,30 @@ export interface Comparison {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-export function compareUnits(before: Unit, after: Unit, correlation: Correlation): Comparison {
-  return new Comparer(before, after, correlation).run();
+export function compareUnits(
+  before: Unit,
+  after: Unit,
+  correlation: Correlation,
+  arch: Architecture,
+): Comparison {
+  return new Comparer(before, after, correlation, arch).run();
 }
 
 class Comparer {
   readonly #before: Unit;
   readonly #after: Unit;
   readonly #correlation: Correlation;
-  /** Objects that something else than a function's code refers to. */
-  readonly #referredByData = new Set<Atom>();
+  /** Objects whose address is in data or is made by code: a copy of theirs could be told from the original. */
+  readonly #addressTaken: ReadonlySet<Atom>;
+  readonly #replaced = new Set<Atom>();
   readonly #verdicts = new Map<Atom, boolean>();
   readonly #diagnostics: Diagnostic[] = [];
 
-  constructor(before: Unit, after: Unit, correlation: Correlation) {
+  constructor(before: Unit, after: Unit, correlation: Correlation, arch: Architecture) {
     this.#before = before;
     this.#after = after;
     this.#correlation = correlation;
-    for (const atom of [...before.atoms, ...after.atoms]) {
-      if (atom.kind === 'function' && !atom.init) continue;
-      for (const { target } of atom.references) if (target.kind === 'atom') this.#referredByData.add(target.atom);
-    }
+    this.#addressTaken = new Set([...findAddressTaken(before, arch), ...findAddressTaken(after, arch)]);
   }
 
   run(): Comparison {
@@ -54,6 +62,11 @@ class Comparer {
     const byName = new Map<string, Atom>();
     for (const atom of this.#after.atoms) if (atom.kind === 'function') byName.set(atom.name, atom);
 
+    // Objects first: a function that uses a replaced one is changed by that.
+    for (const after of this.#after.atoms) {
+      const before = this.#correlation.beforeOf.get(after);
+      if (after.kind === 'object' && before !== undefined) this.#compareObject(before, after);
+    }
     for (const after of this.#after.atoms) {
       if (after.kind !== 'function' && after.kind !== 'object') continue;
       const before = this.#correlation.beforeOf.get(after);
@@ -62,8 +75,6 @@ class Comparer {
       } else if (after.kind === 'function') {
         if (before === undefined) added.push(after);
         else if (!this.#same(before, after)) changed.set(after, 'changed');
-      } else if (before !== undefined && !this.isCopiedByContent(after) && !this.#same(before, after)) {
-        this.#diagnostics.push(this.#dataChanged(before, after));
       }
     }
     this.#checkVanished();
@@ -79,6 +90,7 @@ class Comparer {
       }
     }
     return {
+      replaced: this.#replaced,
       changed,
       added: added.filter(atom => coldParentOf(atom.name) === undefined),
       isCopiedByContent: atom => this.isCopiedByContent(atom),
@@ -96,14 +108,20 @@ class Comparer {
         return false;
       case 'object':
         if (atom.init || atom.kept !== undefined) return false;
-        return isSpecialStatic(atom.name) || (isReadOnly(atom) && this.#isPrivate(atom));
+        return isSpecialStatic(atom.name) || (isReadOnly(atom) && atom.name === '');
     }
   }
 
-  /** Local, and no table or other unit holds its address: nobody but functions of this unit can tell a copy from it. */
-  #isPrivate(atom: Atom): boolean {
-    if (atom.name === '') return true;
-    return atom.symbol?.bind === STB.LOCAL && !this.#referredByData.has(atom);
+  #compareObject(before: Atom, after: Atom): void {
+    if (after.init || after.kept !== undefined || this.isCopiedByContent(after)) return;
+    if (this.#same(before, after)) return;
+    if (this.#isPrivateTable(before) && this.#isPrivateTable(after)) this.#replaced.add(after);
+    else this.#diagnostics.push(this.#dataChanged(before, after));
+  }
+
+  /** Local, read-only and only ever read in place: nobody but functions of this unit can tell a copy from it. */
+  #isPrivateTable(atom: Atom): boolean {
+    return isReadOnly(atom) && atom.symbol?.bind === STB.LOCAL && !this.#addressTaken.has(atom);
   }
 
   #same(before: Atom, after: Atom): boolean {
@@ -165,7 +183,7 @@ class Comparer {
     if (this.isCopiedByContent(before.atom) && this.isCopiedByContent(after.atom)) {
       return before.atom.kind === after.atom.kind && this.#same(before.atom, after.atom);
     }
-    return this.#correlation.beforeOf.get(after.atom) === before.atom;
+    return this.#correlation.beforeOf.get(after.atom) === before.atom && !this.#replaced.has(after.atom);
   }
 
   #dataChanged(before: Atom, after: Atom): Diagnostic {
@@ -187,16 +205,44 @@ class Comparer {
   #checkVanished(): void {
     for (const before of this.#before.atoms) {
       if ((!before.init && before.kept === undefined) || before.name === '') continue;
-      if (!this.#correlation.afterOf.has(before)) this.#diagnostics.push(this.#frozenChanged(before, 'removes'));
+      if (!this.#correlation.afterOf.has(before))
+        this.#diagnostics.push(this.#frozenChanged(before, 'removes'));
     }
   }
 
   #frozenChanged(atom: Atom, verb: 'adds' | 'changes' | 'removes'): Diagnostic {
-    const place = { unit: this.#after.name, symbol: atom.name || atom.section.name, section: atom.section.name };
+    const place = {
+      unit: this.#after.name,
+      symbol: atom.name || atom.section.name,
+      section: atom.section.name,
+    };
     const name = atom.kind === 'function' ? `${atom.name}()` : `'${atom.name || atom.section.name}'`;
     return atom.kept === undefined
       ? diagnostic('init-changed', place, `the patch ${verb} ${name}, which runs only at boot or module load`)
-      : diagnostic('table-changed', place, `the patch ${verb} ${atom.kept}: ${name} in section '${atom.section.name}'`);
+      : diagnostic(
+          'table-changed',
+          place,
+          `the patch ${verb} ${atom.kept}: ${name} in section '${atom.section.name}'`,
+        );
+  }
+}
+
+/** Objects whose address something holds or makes, other than a function that reads or writes through it. */
+function* findAddressTaken(unit: Unit, arch: Architecture): Iterable<Atom> {
+  for (const atom of unit.atoms) {
+    const isCode = atom.kind === 'function' && !atom.init;
+    let instructions: Instructions | undefined;
+    for (const { target, offset } of atom.references) {
+      if (target.kind !== 'atom' || target.atom.kind !== 'object') continue;
+      if (isCode && target.atom.symbol?.bind === STB.LOCAL && isReadOnly(target.atom)) {
+        instructions ??= arch.decode(atom.bytes);
+        if (!arch.takesAddress(atom.bytes, instructions, offset)) continue;
+      }
+      yield target.atom;
+    }
+    for (const entry of atom.entries) {
+      for (const { target } of entry.references) if (target.kind === 'atom') yield target.atom;
+    }
   }
 }
 

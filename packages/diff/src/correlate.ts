@@ -11,7 +11,7 @@
  * What is left is ambiguous, and refused if the patch needs it. 19 static type_show() functions are no problem: each is
  * alone in its unit.
  */
-import { SHF, hasFlag } from '@kstitch/elf/constants';
+import { hasFlag, SHF } from '@kstitch/elf/constants';
 import type { Atom, Reference, Unit } from './unit/atom.ts';
 import { contentKey } from './unit/content.ts';
 import { baseName, isNumbered, isSpecialStatic } from './unit/names.ts';
@@ -52,7 +52,8 @@ class Correlator {
     for (const bucket of this.#buckets.values()) {
       const [before] = bucket.before;
       const [after] = bucket.after;
-      if (bucket.before.length === 1 && bucket.after.length === 1 && before && after) this.#pair(before, after);
+      if (bucket.before.length === 1 && bucket.after.length === 1 && before && after)
+        this.#pair(before, after);
     }
     for (const bucket of this.#open()) this.#pairByContent(bucket);
     while (this.#pairByReferences()) {
@@ -96,14 +97,16 @@ class Correlator {
       const [a] = candidates;
       const [b] = others ?? [];
       // Zeroed variables of one size all look alike: content tells only where it is a function's.
-      if (candidates.length === 1 && others?.length === 1 && a && b && a.kind === 'function') this.#pair(b, a);
+      if (candidates.length === 1 && others?.length === 1 && a && b && a.kind === 'function')
+        this.#pair(b, a);
     }
   }
 
   #pairByReferences(): boolean {
     const open = new Map<Atom, string>();
     for (const bucket of this.#open()) {
-      for (const atom of [...bucket.before, ...bucket.after]) open.set(atom, `${atom.kind}:${baseName(atom.name)}`);
+      for (const atom of [...bucket.before, ...bucket.after])
+        open.set(atom, `${atom.kind}:${baseName(atom.name)}`);
     }
     if (open.size === 0) return false;
     let progress = false;
@@ -158,7 +161,8 @@ class Correlator {
     const ambiguous = new Set<Atom>();
     for (const bucket of this.#buckets.values()) {
       if (!bucket.before.some(atom => !this.#afterOf.has(atom))) continue;
-      for (const atom of bucket.after) if (!this.#beforeOf.has(atom) && holdsStateOrCode(atom)) ambiguous.add(atom);
+      for (const atom of bucket.after)
+        if (!this.#beforeOf.has(atom) && holdsStateOrCode(atom)) ambiguous.add(atom);
     }
     return ambiguous;
   }

@@ -6,7 +6,7 @@ import { readElf } from '@kstitch/elf/read';
 import { Refusal } from '@kstitch/report/diagnostic';
 import { compileC } from '@kstitch/testkit/compile';
 import { entrySizes, kernelFlags, linkSmallKernel, sectionFlags } from '@kstitch/testkit/small-kernel';
-import { type UnitDifference, diffUnit } from './diff-unit.ts';
+import { diffUnit, type UnitDifference } from './diff-unit.ts';
 import { type Extraction, extract } from './extract.ts';
 import { LinkNames } from './link-names.ts';
 import { baseName } from './unit/names.ts';
@@ -77,7 +77,9 @@ function diffCase(before: string, after: string, rest: readonly string[]): UnitD
 }
 
 function checkPatched(selection: UnitDifference['selection'], expected: Expectation): void {
-  const named = selection.atoms.filter(atom => atom.name !== '' && (atom.kind === 'function' || atom.kind === 'object'));
+  const named = selection.atoms.filter(
+    atom => atom.name !== '' && (atom.kind === 'function' || atom.kind === 'object'),
+  );
   assert.deepEqual(
     selection.patched.map(f => `${f.oldName},${f.oldSympos}`),
     expected.patched,
@@ -86,7 +88,11 @@ function checkPatched(selection: UnitDifference['selection'], expected: Expectat
   if (expected.selectedBase) {
     assert.deepEqual(named.map(atom => baseName(atom.name)).sort(), expected.selectedBase.toSorted());
   }
-  if (expected.reasons) assert.deepEqual(selection.patched.map(f => f.reason), expected.reasons);
+  if (expected.reasons)
+    assert.deepEqual(
+      selection.patched.map(f => f.reason),
+      expected.reasons,
+    );
 }
 
 function checkExtraction(extraction: Extraction, linkNames: LinkNames, expected: Expectation): void {
@@ -94,7 +100,11 @@ function checkExtraction(extraction: Extraction, linkNames: LinkNames, expected:
   if (expected.klp) {
     assert.deepEqual(references.map(r => `${r.name},${r.sympos}`).sort(), expected.klp.toSorted());
   }
-  if (expected.klpBase) assert.deepEqual(references.map(r => baseName(r.name)), expected.klpBase);
+  if (expected.klpBase)
+    assert.deepEqual(
+      references.map(r => baseName(r.name)),
+      expected.klpBase,
+    );
   if (expected.exports) assert.deepEqual(extraction.exports, expected.exports);
   if (expected.carried) assert.deepEqual(Object.fromEntries(extraction.carried), expected.carried);
   const file = readElf(extraction.object, 'extracted');

@@ -57,7 +57,7 @@ export function diffUnit(
 
   // From here on the before-object stands for the running kernel.
   const correlation = correlate(before, after);
-  const comparison = compareUnits(before, after, correlation);
+  const comparison = compareUnits(before, after, correlation, arch);
   stopOnRefusals(comparison.diagnostics);
 
   const selection = select({

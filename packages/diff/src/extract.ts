@@ -7,9 +7,14 @@
  * alias besides for the wrapper to refer to. What the running kernel provides is undefined: global where the module
  * loader binds it, weak where post-link will make a klp symbol of it.
  */
-import { EM, ET, SHF, SHT, STB, STT, hasFlag } from '@kstitch/elf/constants';
+import { EM, ET, hasFlag, SHF, SHT, STB, STT } from '@kstitch/elf/constants';
 import type { Section } from '@kstitch/elf/model';
-import { ObjectBuilder, type RelocationEntry, type SectionId, type SymbolId } from '@kstitch/elf/object-builder';
+import {
+  ObjectBuilder,
+  type RelocationEntry,
+  type SectionId,
+  type SymbolId,
+} from '@kstitch/elf/object-builder';
 import { writeElf } from '@kstitch/elf/write';
 import type { LinkNames } from './link-names.ts';
 import type { KernelReference } from './references.ts';
@@ -87,7 +92,11 @@ class Extractor {
     const { atoms, patched } = this.#selection;
 
     // First every atom gets its place, so that any reference can be written.
-    const relocated: { readonly section: SectionId; readonly offset: number; readonly references: readonly Reference[] }[] = [];
+    const relocated: {
+      readonly section: SectionId;
+      readonly offset: number;
+      readonly references: readonly Reference[];
+    }[] = [];
     const oldNames = new Map(patched.map(f => [f.atom, f.oldName]));
     const gatherings = new Map<string, Gathering>();
     const gatheredAtoms: { readonly atom: Atom; readonly key: string; readonly offset: number }[] = [];
@@ -113,7 +122,8 @@ class Extractor {
     // Every atom has its place; from here on only relocations are added.
     for (const { section, references } of relocated) this.#relocate(section, [{ references, offset: 0 }]);
     // objtool wants entries to refer to code as the assembler does, by section symbol.
-    for (const [key, gathering] of gatherings) this.#relocate(sections.get(key) as SectionId, gathering.pending, true);
+    for (const [key, gathering] of gatherings)
+      this.#relocate(sections.get(key) as SectionId, gathering.pending, true);
 
     for (const { atom } of patched) this.#addAlias(atom);
     this.#addStaticCallKeys();
@@ -131,7 +141,10 @@ class Extractor {
       sh_type: section.sh_type,
       sh_flags: section.sh_flags & ~SHF.GROUP,
       sh_addralign: section.sh_addralign,
-      content: section.sh_type === SHT.NOBITS ? { kind: 'nobits', size: atom.size } : { kind: 'bytes', bytes: atom.bytes },
+      content:
+        section.sh_type === SHT.NOBITS
+          ? { kind: 'nobits', size: atom.size }
+          : { kind: 'bytes', bytes: atom.bytes },
     });
     const symbol =
       name === ''
@@ -190,7 +203,8 @@ class Extractor {
     let symbol: SymbolId;
     if (resolution.kind === 'copy') {
       const home = this.#homes.get(resolution.atom);
-      if (home === undefined) throw new RangeError(`'${resolution.atom.name}' is referred to but not selected`);
+      if (home === undefined)
+        throw new RangeError(`'${resolution.atom.name}' is referred to but not selected`);
       if (bySection || home.symbol === undefined) {
         symbol = this.#builder.sectionSymbol(home.section);
         addend += home.offset;
@@ -236,7 +250,7 @@ class Extractor {
 
   /** objtool looks a static call's key up by name; without it, it would put the trampoline where the key belongs. */
   #addStaticCallKeys(): void {
-    for (const name of [...this.#undefined.keys()]) {
+    for (const name of this.#undefined.keys()) {
       if (!name.startsWith('__SCT__')) continue;
       const key = `__SCK__${name.slice('__SCT__'.length)}`;
       const reference = this.#undefined.has(key) ? undefined : this.#options.staticCallKey(key);

@@ -15,7 +15,7 @@
  * "The running kernel's" is an ordinary undefined symbol where vmlinux exports it, else a klp relocation with the sympos
  * that the shipped symbol table gives.
  */
-import { type Diagnostic, type Place, diagnostic } from '@kstitch/report/diagnostic';
+import { type Diagnostic, diagnostic, type Place } from '@kstitch/report/diagnostic';
 import type { Address, ShippedObject } from './run-pre/shipped-object.ts';
 
 /** A symbol of the running kernel. */
@@ -54,7 +54,11 @@ export function referenceAt(
   }
   const sympos = symposOf(shipped, name, address);
   if (sympos === undefined) {
-    return diagnostic('symbol-unresolved', place, `the symbol table of the shipped ${shipped.name} has no '${name}' at its place`);
+    return diagnostic(
+      'symbol-unresolved',
+      place,
+      `the symbol table of the shipped ${shipped.name} has no '${name}' at its place`,
+    );
   }
   return { kind: 'klp', object: shipped.name, name, sympos };
 }
@@ -65,16 +69,22 @@ export function referenceAt(
  * A module's export is taken only where the patched module depends on that module already: elsewhere it may not be
  * loaded when the relocation is applied.
  */
-export function referenceByName(symbols: KernelSymbols, name: string, place: Place): KernelReference | Diagnostic {
+export function referenceByName(
+  symbols: KernelSymbols,
+  name: string,
+  place: Place,
+): KernelReference | Diagnostic {
   const { shipped } = symbols;
   const exporter = symbols.exporterOf(name);
   if (exporter === vmlinux) return { kind: 'export', name };
-  if (exporter !== undefined && shipped.imports(name)) return { kind: 'klp', object: exporter, name, sympos: 0 };
+  if (exporter !== undefined && shipped.imports(name))
+    return { kind: 'klp', object: exporter, name, sympos: 0 };
   for (const object of new Set([shipped, symbols.vmlinux])) {
     const addresses = object.named(name);
     const [address] = addresses;
     if (address === undefined) continue;
-    if (addresses.length === 1) return referenceAt({ ...symbols, shipped: object }, name, address, false, place);
+    if (addresses.length === 1)
+      return referenceAt({ ...symbols, shipped: object }, name, address, false, place);
     const text = `'${name}' is ${addresses.length} symbols of the shipped ${object.name}, and this unit did not use it before`;
     return diagnostic('symbol-unresolved', place, text);
   }

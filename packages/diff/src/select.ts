@@ -6,11 +6,17 @@
  */
 import type { Architecture } from '@kstitch/arch/architecture';
 import { Flow, type Instructions, instructionAt } from '@kstitch/arch/instructions';
-import { SHF, STB, hasFlag } from '@kstitch/elf/constants';
-import { type Diagnostic, type Place, diagnostic } from '@kstitch/report/diagnostic';
+import { hasFlag, SHF, STB } from '@kstitch/elf/constants';
+import { type Diagnostic, diagnostic, type Place } from '@kstitch/report/diagnostic';
 import type { ChangeReason, Comparison } from './compare.ts';
 import type { Correlation } from './correlate.ts';
-import { type KernelReference, type KernelSymbols, referenceAt, referenceByName, symposOf } from './references.ts';
+import {
+  type KernelReference,
+  type KernelSymbols,
+  referenceAt,
+  referenceByName,
+  symposOf,
+} from './references.ts';
 import type { Placement } from './run-pre/place-unit.ts';
 import type { ShippedTwins } from './run-pre/same-code.ts';
 import type { Atom, Entry, Reference, Unit } from './unit/atom.ts';
@@ -96,23 +102,34 @@ class Selector {
     const { symbols, comparison, placement } = this.#input;
     const place = this.#place(atom, 0);
     if (coldParentOf(atom.name) !== undefined && comparison.changed.has(atom)) {
-      this.#diagnostics.push(diagnostic('cold-part-alone', place, `${atom.name} changed, but its function is not in the unit`));
+      this.#diagnostics.push(
+        diagnostic('cold-part-alone', place, `${atom.name} changed, but its function is not in the unit`),
+      );
       return;
     }
     const old = this.#shippedAtom(atom);
     const address = old === undefined ? undefined : placement.addressOf(old);
     if (old !== undefined && placement.isOverridden(old)) {
-      this.#diagnostics.push(diagnostic('weak-overridden', place, `${atom.name}() is overridden by another unit`));
+      this.#diagnostics.push(
+        diagnostic('weak-overridden', place, `${atom.name}() is overridden by another unit`),
+      );
       return;
     }
-    const oldSympos = old === undefined || address === undefined ? undefined : symposOf(symbols.shipped, old.name, address);
+    const oldSympos =
+      old === undefined || address === undefined ? undefined : symposOf(symbols.shipped, old.name, address);
     if (old === undefined || address === undefined || oldSympos === undefined) {
-      this.#diagnostics.push(diagnostic('symbol-unresolved', place, `the shipped ${symbols.shipped.name} has no ${atom.name}()`));
+      this.#diagnostics.push(
+        diagnostic('symbol-unresolved', place, `the shipped ${symbols.shipped.name} has no ${atom.name}()`),
+      );
       return;
     }
     if (!symbols.shipped.hasFtraceSite(address, address + old.size - old.entry)) {
       this.#diagnostics.push(
-        diagnostic('no-ftrace-site', place, `${atom.name}() cannot be patched: the shipped ${symbols.shipped.name} has no ftrace site in it`),
+        diagnostic(
+          'no-ftrace-site',
+          place,
+          `${atom.name}() cannot be patched: the shipped ${symbols.shipped.name} has no ftrace site in it`,
+        ),
       );
       return;
     }
@@ -158,10 +175,11 @@ class Selector {
         : referenceAt(symbols, target.name, address, true, place);
     }
     const to = target.atom;
-    if (comparison.isCopiedByContent(to)) return { kind: 'copy', atom: to };
+    if (comparison.isCopiedByContent(to) || comparison.replaced.has(to)) return { kind: 'copy', atom: to };
     if (to.kind === 'function') {
       const parent = coldParentOf(to.name);
-      if (to === atom || parent === atom.name || coldParentOf(atom.name) === to.name) return { kind: 'copy', atom: to };
+      if (to === atom || parent === atom.name || coldParentOf(atom.name) === to.name)
+        return { kind: 'copy', atom: to };
       const isCode = entry === undefined && this.#isBranch(atom, reference);
       if (correlation.beforeOf.has(to)) {
         if (comparison.changed.has(to) && (isCode || entry !== undefined)) return { kind: 'copy', atom: to };
@@ -169,14 +187,24 @@ class Selector {
       }
       if (correlation.ambiguous.has(to)) return this.#ambiguous(to, place);
       if (!isCode) this.#hazards.add(`the address of the new ${to.name}() may be held by the kernel`);
-      else if (this.#isTailCall(atom, reference)) this.#hazards.add(`${to.name}() is reached by a sibling call from ${atom.name}()`);
+      else if (this.#isTailCall(atom, reference))
+        this.#hazards.add(`${to.name}() is reached by a sibling call from ${atom.name}()`);
       return { kind: 'copy', atom: to };
     }
-    if (to.init) return diagnostic('init-memory-reference', place, `refers to '${to.name || to.section.name}', which was freed after boot`);
+    if (to.init)
+      return diagnostic(
+        'init-memory-reference',
+        place,
+        `refers to '${to.name || to.section.name}', which was freed after boot`,
+      );
     if (correlation.beforeOf.has(to)) return this.#running(to, place);
     if (correlation.ambiguous.has(to)) return this.#ambiguous(to, place);
     if (to.kept !== undefined || (to.name === '' && hasFlag(to.section.sh_flags, SHF.WRITE))) {
-      return diagnostic('section-unsupported', place, `'${to.name || to.section.name}' lies in section '${to.section.name}', for which there is no rule`);
+      return diagnostic(
+        'section-unsupported',
+        place,
+        `'${to.name || to.section.name}' lies in section '${to.section.name}', for which there is no rule`,
+      );
     }
     return { kind: 'copy', atom: to };
   }
@@ -187,7 +215,11 @@ class Selector {
     const shipped = this.#shippedAtom(atom);
     const address = shipped === undefined ? undefined : placement.addressOf(shipped);
     if (shipped === undefined || address === undefined) {
-      return diagnostic('symbol-unresolved', place, `the shipped ${symbols.shipped.name} has no '${atom.name}'`);
+      return diagnostic(
+        'symbol-unresolved',
+        place,
+        `the shipped ${symbols.shipped.name} has no '${atom.name}'`,
+      );
     }
     return referenceAt(symbols, shipped.name, address, shipped.symbol?.bind !== STB.LOCAL, place);
   }
@@ -198,7 +230,11 @@ class Selector {
   }
 
   #ambiguous(atom: Atom, place: Place): Diagnostic {
-    return diagnostic('correlation-ambiguous', place, `nothing tells which symbol of the running kernel '${atom.name}' is`);
+    return diagnostic(
+      'correlation-ambiguous',
+      place,
+      `nothing tells which symbol of the running kernel '${atom.name}' is`,
+    );
   }
 
   #isBranch(atom: Atom, reference: Reference): boolean {
@@ -223,7 +259,11 @@ class Selector {
 
   #place(atom: Atom, offset: number): Place {
     const { after, symbols } = this.#input;
-    return { unit: after.name, symbol: atom.name || atom.section.name, offset: Math.max(0, offset - atom.entry), object: symbols.shipped.name };
+    return {
+      unit: after.name,
+      symbol: atom.name || atom.section.name,
+      offset: Math.max(0, offset - atom.entry),
+      object: symbols.shipped.name,
+    };
   }
 }
-

@@ -67,11 +67,10 @@ test('every wrong field is named', () => {
     () => parseProof(JSON.stringify(wrong), 'x.proof.json'),
     error => {
       assert.ok(error instanceof KstitchError && error.code === 'proof-malformed');
-      assert.deepEqual(error.notes.map(note => note.split(':')[0]).toSorted(), [
-        'bare.bootId',
-        'proof',
-        'seconds',
-      ]);
+      assert.deepEqual(
+        new Set(error.notes.map(note => note.split(':')[0])),
+        new Set(['bare.bootId', 'proof', 'seconds']),
+      );
       return true;
     },
   );

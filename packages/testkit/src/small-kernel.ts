@@ -88,7 +88,9 @@ export function linkSmallKernel(unit: string, rest: readonly string[]): ShippedV
       return name;
     });
     writeFileSync(join(directory, 'kernel.lds'), linkerScript);
-    execFileSync('ld', ['-T', 'kernel.lds', '-e', '0', '-z', 'noexecstack', '-o', 'vmlinux', ...names], { cwd: directory });
+    execFileSync('ld', ['-T', 'kernel.lds', '-e', '0', '-z', 'noexecstack', '-o', 'vmlinux', ...names], {
+      cwd: directory,
+    });
     const elf = readElf(new Uint8Array(readFileSync(join(directory, 'vmlinux'))), 'vmlinux');
     return new ShippedVmlinux(new KernelImage(elf), symbolTableOf(elf), ftraceSitesOf(elf));
   } finally {

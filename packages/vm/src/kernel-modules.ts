@@ -85,7 +85,13 @@ export async function readKernelModules(
   const dependencies = dependenciesFromModinfo(
     [...read.values()].map(({ path, modinfo }) => [path, modinfo] as const),
   );
-  return modulesInLoadOrder(dependencies, asked).flatMap(path => {
+  const loadable = new Map(
+    [...dependencies].map(([name, module]) => [
+      name,
+      { ...module, needs: module.needs.filter(need => !builtIn.has(need)) },
+    ]),
+  );
+  return modulesInLoadOrder(loadable, asked).flatMap(path => {
     const name = moduleNameOf(path);
     const found = read.get(name);
     return found === undefined ? [] : [{ name, bytes: found.bytes }];

@@ -51,7 +51,8 @@ export async function compileUnit(
   const { status, stderr } = await run(
     unit.compiler,
     [
-      ...unit.args.filter(arg => !asksForDebugInformation(arg)),
+      ...unit.args,
+      // Takes back every -g above.
       '-g0',
       ...extraFlags,
       ...(dependencies ? ['-MD', '-MF', dependencyFile] : []),
@@ -83,11 +84,6 @@ export async function compileUnit(
   } catch (error) {
     throw fileError(`read '${output}'`, error);
   }
-}
-
-/** -g, -g2, -ggdb, -gdwarf-5, -gz, -gsplit-dwarf; not -gcc-…, which there is none of. */
-function asksForDebugInformation(arg: string): boolean {
-  return /^-g(?:\d|gdb\d?|dwarf(?:-\d)?|z(?:=.*)?|split-dwarf|strict-dwarf|no-strict-dwarf)?$/.test(arg);
 }
 
 /** A make rule, `OBJECT: FILE FILE \`, blanks in names escaped with `\`. */

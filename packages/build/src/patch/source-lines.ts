@@ -32,7 +32,7 @@ export function readSourceLines(lines: readonly string[]): readonly SourceLine[]
     else if (branch !== undefined && conditional !== undefined) {
       branch.deepest = Math.max(branch.deepest, state.depth);
       if (conditional === 'endif') branches.pop();
-      state = { ...state, depth: state.depth };
+      state = { ...state, depth: conditional === 'endif' ? branch.deepest : branch.before };
     }
   }
   return result;

@@ -1,7 +1,10 @@
 import { release as runningRelease } from 'node:os';
+import type { KernelVerification } from '@kstitch/build/verify-kernel';
+import { ExitStatus } from '@kstitch/report/exit-status';
+import type { Look } from '@kstitch/report/render-text';
 import type { Command } from 'commander';
 import { finish, kernelRelease, type Run, webAddress, wholeNumber } from '../command-line.ts';
-import { type CommonOptions, fields, lines } from '../run-command.ts';
+import { type CommonOptions, fields, lines, paragraphs, section } from '../run-command.ts';
 import { ensureTools, type PackageOptions, withPackageOptions } from '../system-packages.ts';
 
 /** Enough to notice a wrong compiler or source, few enough for two minutes on two cores. */
@@ -106,11 +109,40 @@ function addVerify(kernel: Command, run: Run): void {
         await ensureTools(context, shell, ['build'], options);
         const { verifyKernel } = await import('@kstitch/build/verify-kernel');
         const { sample, seed } = options;
-        const result = await verifyKernel(context, release, { sample, seed });
+        const { failures, ...found } = await verifyKernel(context, release, { sample, seed });
+        context.diagnostics.push(...failures.flatMap(({ findings }) => findings));
+        const verified = failures.length === 0;
         return {
-          json: { release, seed, ...result },
-          text: () => `${JSON.stringify(result, undefined, 2)}\n`,
+          json: {
+            release,
+            seed,
+            verified,
+            ...found,
+            failures: failures.map(({ unit, object }) => ({ unit, object })),
+          },
+          text: look => renderVerification(release, found, failures, look),
+          status: verified ? ExitStatus.done : ExitStatus.refused,
         };
       }),
   );
+}
+
+function renderVerification(
+  release: string,
+  found: Omit<KernelVerification, 'failures'>,
+  failures: KernelVerification['failures'],
+  look: Look,
+): string {
+  return paragraphs([
+    fields(look, [
+      ['kernel', release],
+      ['units', `${found.matched} of ${found.units} are in the shipped kernel as compiled here`],
+      ['compared', `${found.functions} functions, ${found.relocations} relocations`],
+    ]),
+    section(
+      look,
+      'not as shipped',
+      failures.map(({ object, unit }) => `${object}: ${unit}`),
+    ),
+  ]);
 }

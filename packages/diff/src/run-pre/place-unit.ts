@@ -158,7 +158,9 @@ class UnitPlacer {
 
   #standsAt(atom: Atom, base: Address): boolean {
     const addresses = this.#shipped.named(atom.name);
-    return addresses.length === 0 ? atom.kind === 'object' || atom.init : addresses.includes(base + atom.offset + atom.entry);
+    return addresses.length === 0
+      ? atom.kind === 'object' || atom.init
+      : addresses.includes(base + atom.offset + atom.entry);
   }
 
   /** Whether the bytes there are those of the section: only asked when symbols alone leave a choice. */
@@ -203,7 +205,8 @@ class UnitPlacer {
       masked.fill(1, reference.offset, reference.offset + size);
     }
     for (const site of jumpLabelSites(atom).values()) {
-      if (isJumpLabelNop(shipped, site.offset, site.length)) masked.fill(1, site.offset, site.offset + site.length);
+      if (isJumpLabelNop(shipped, site.offset, site.length))
+        masked.fill(1, site.offset, site.offset + site.length);
     }
     for (let i = 0; i < shipped.length; i += 1) {
       if (shipped[i] !== atom.bytes[i] && masked[i] === 0) return i;
@@ -244,7 +247,11 @@ class UnitPlacer {
         this.#overridden.set(target.atom, undefined);
         return;
       }
-      this.#mismatch(atom, reference.offset, `refers to ${describeTarget(target)} here, to '${pointed.name}' as shipped`);
+      this.#mismatch(
+        atom,
+        reference.offset,
+        `refers to ${describeTarget(target)} here, to '${pointed.name}' as shipped`,
+      );
     } else if (target.kind === 'external') {
       this.#verifyExternal(atom, reference, target.name, pointed.address + reference.bias - target.offset);
     } else {
@@ -256,13 +263,21 @@ class UnitPlacer {
     const known = this.#externals.get(name);
     if (known !== undefined) {
       if (known !== address) {
-        this.#mismatch(atom, reference.offset, `'${name}' is at ${hex(address)} here and at ${hex(known)} elsewhere in this unit`);
+        this.#mismatch(
+          atom,
+          reference.offset,
+          `'${name}' is at ${hex(address)} here and at ${hex(known)} elsewhere in this unit`,
+        );
       }
       return;
     }
     // The table leaves out a few linker-made symbols; a symbol that it knows must be there.
     if (!this.#shipped.namesAt(address).includes(name) && this.#shipped.named(name).length > 0) {
-      this.#mismatch(atom, reference.offset, `refers to '${name}', as shipped to ${this.#describeAddress(address)}`);
+      this.#mismatch(
+        atom,
+        reference.offset,
+        `refers to '${name}', as shipped to ${this.#describeAddress(address)}`,
+      );
       return;
     }
     this.#externals.set(name, address);
@@ -272,7 +287,11 @@ class UnitPlacer {
     if (target.kind === 'string' || target.kind === 'constant') {
       const shipped = this.#shipped.read(start, target.size);
       if (shipped === undefined || Buffer.compare(shipped, target.bytes) !== 0) {
-        this.#mismatch(atom, reference.offset, `refers to ${describeContent(target)}, as shipped to ${hex(start)}, which holds something else`);
+        this.#mismatch(
+          atom,
+          reference.offset,
+          `refers to ${describeContent(target)}, as shipped to ${hex(start)}, which holds something else`,
+        );
       }
       return;
     }
@@ -289,7 +308,11 @@ class UnitPlacer {
       this.#overridden.set(target, start + target.entry);
       return;
     }
-    this.#mismatch(atom, reference.offset, `refers to ${describeTarget(reference.target)}, as shipped to ${this.#describeAddress(start + target.entry)}`);
+    this.#mismatch(
+      atom,
+      reference.offset,
+      `refers to ${describeTarget(reference.target)}, as shipped to ${this.#describeAddress(start + target.entry)}`,
+    );
   }
 
   /** What verified code refers to is where the section is, if it may be there. */
@@ -297,7 +320,11 @@ class UnitPlacer {
     const base = start - target.offset;
     const candidates = this.#undecided.get(target.section.index);
     if (candidates !== undefined && !candidates.includes(base)) {
-      this.#mismatch(atom, reference.offset, `refers to ${describeTarget(reference.target)}, as shipped to ${this.#describeAddress(start + target.entry)}`);
+      this.#mismatch(
+        atom,
+        reference.offset,
+        `refers to ${describeTarget(reference.target)}, as shipped to ${this.#describeAddress(start + target.entry)}`,
+      );
       return;
     }
     this.#setBase(target.section.index, base);
@@ -309,8 +336,11 @@ class UnitPlacer {
       const code = this.#sections.get(section)?.find(atom => atom.kind === 'function');
       if (code === undefined || this.#bases.has(section)) continue;
       this.#diagnostics.push(
-        diagnostic('run-pre-ambiguous', { unit: this.#unit.name, symbol: code.name, object: this.#shipped.name },
-          `section '${code.section.name}' fits ${candidates.length} places of the shipped ${this.#shipped.name}`),
+        diagnostic(
+          'run-pre-ambiguous',
+          { unit: this.#unit.name, symbol: code.name, object: this.#shipped.name },
+          `section '${code.section.name}' fits ${candidates.length} places of the shipped ${this.#shipped.name}`,
+        ),
       );
     }
   }
@@ -322,40 +352,70 @@ class UnitPlacer {
     const own = new Set(atoms.map(atom => base + atom.offset + atom.entry));
     const inside = new Set(atoms.flatMap(atom => [atom.name, ...atom.aliases]));
     for (const symbol of this.#shipped.strictlyBetween(base, base + first.section.sh_size)) {
-      if (own.has(symbol.address) || inside.has(symbol.name) || this.#isLabel(atoms, base, symbol.address)) continue;
+      if (own.has(symbol.address) || inside.has(symbol.name) || this.#isLabel(atoms, base, symbol.address))
+        continue;
       this.#diagnostics.push(
-        diagnostic('run-pre-extra-symbol', { unit: this.#unit.name, symbol: symbol.name, object: this.#shipped.name },
-          `the shipped ${this.#shipped.name} has '${symbol.name}' where the compiled ${this.#unit.name} has nothing of that name`),
+        diagnostic(
+          'run-pre-extra-symbol',
+          { unit: this.#unit.name, symbol: symbol.name, object: this.#shipped.name },
+          `the shipped ${this.#shipped.name} has '${symbol.name}' where the compiled ${this.#unit.name} has nothing of that name`,
+        ),
       );
     }
   }
 
   /** Padding symbols (`__pfx_foo`) and assembly labels stand within what belongs to a function of ours. */
   #isLabel(atoms: readonly Atom[], base: Address, address: Address): boolean {
-    return atoms.some(atom => atom.kind === 'function' && address >= base + atom.offset - maxPadding && address < base + atom.offset + atom.size
-      && this.#shipped.namesAt(address).every(name => name.startsWith('__pfx_') || name.startsWith('__cfi_')));
+    return atoms.some(
+      atom =>
+        atom.kind === 'function' &&
+        address >= base + atom.offset - maxPadding &&
+        address < base + atom.offset + atom.size &&
+        this.#shipped.namesAt(address).every(name => name.startsWith('__pfx_') || name.startsWith('__cfi_')),
+    );
   }
 
   #missing(anchors: readonly Atom[]): Diagnostic {
     const [first] = anchors as [Atom];
     const absent = anchors.filter(atom => this.#shipped.named(atom.name).length === 0);
     const names = (absent.length > 0 ? absent : anchors).slice(0, 8).map(atom => atom.name);
-    return diagnostic('run-pre-missing', { unit: this.#unit.name, symbol: absent[0]?.name ?? first.name, object: this.#shipped.name },
+    return diagnostic(
+      'run-pre-missing',
+      { unit: this.#unit.name, symbol: absent[0]?.name ?? first.name, object: this.#shipped.name },
       `section '${first.section.name}' of the compiled ${this.#unit.name} fits nowhere in the shipped ${this.#shipped.name}`,
-      { notes: [absent.length > 0 ? `not in the shipped ${this.#shipped.name}: ${names.join(', ')}` : `no common place for: ${names.join(', ')}`] });
+      {
+        notes: [
+          absent.length > 0
+            ? `not in the shipped ${this.#shipped.name}: ${names.join(', ')}`
+            : `no common place for: ${names.join(', ')}`,
+        ],
+      },
+    );
   }
 
   #mismatch(atom: Atom, offset: number, difference: string): void {
     this.#diagnostics.push(
-      diagnostic('run-pre-mismatch', { unit: this.#unit.name, symbol: atom.name || atom.section.name, offset: offset - atom.entry, object: this.#shipped.name },
-        `the compiled ${this.#unit.name} is not what the shipped ${this.#shipped.name} holds`, { notes: [difference] }),
+      diagnostic(
+        'run-pre-mismatch',
+        {
+          unit: this.#unit.name,
+          symbol: atom.name || atom.section.name,
+          offset: offset - atom.entry,
+          object: this.#shipped.name,
+        },
+        `the compiled ${this.#unit.name} is not what the shipped ${this.#shipped.name} holds`,
+        { notes: [difference] },
+      ),
     );
   }
 
   #describeBytes(atom: Atom, address: Address, offset: number): string {
     const length = Math.min(8, atom.bytes.length - offset);
     const shipped = this.#shipped.read(address + offset, length);
-    const dump = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex').replace(/(..)(?=.)/g, '$1 ');
+    const dump = (bytes: Uint8Array): string =>
+      Buffer.from(bytes)
+        .toString('hex')
+        .replace(/(..)(?=.)/g, '$1 ');
     return `compiled: ${dump(atom.bytes.subarray(offset, offset + length))}; shipped: ${shipped === undefined ? 'nothing' : dump(shipped)}`;
   }
 
@@ -378,7 +438,8 @@ export function describeTarget(target: Reference['target']): string {
 }
 
 function describeContent(atom: Atom): string {
-  if (atom.kind === 'string') return JSON.stringify(Buffer.from(atom.bytes.subarray(0, -1)).toString('latin1'));
+  if (atom.kind === 'string')
+    return JSON.stringify(Buffer.from(atom.bytes.subarray(0, -1)).toString('latin1'));
   return `${atom.size} bytes of '${atom.section.name}'`;
 }
 

@@ -5,7 +5,12 @@
  * function that was inlined differently would leave the shipped callers with the old code, so it is refused.
  */
 import type { Architecture } from '@kstitch/arch/architecture';
-import { type Instructions, instructionAt, instructionStartingAt, noTarget } from '@kstitch/arch/instructions';
+import {
+  type Instructions,
+  instructionAt,
+  instructionStartingAt,
+  noTarget,
+} from '@kstitch/arch/instructions';
 import type { Section } from '@kstitch/elf/model';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import type { Atom, Reference, Target, Unit } from '../unit/atom.ts';
@@ -34,8 +39,11 @@ export function compareBeforeToShipped(before: Unit, asShipped: Unit, arch: Arch
     const twin = twins.get(atom);
     if (twin === undefined) {
       diagnostics.push(
-        diagnostic('inlining-differs', { unit: before.name, symbol: atom.name },
-          `${atom.name}() is a function of its own only when compiled with function sections`),
+        diagnostic(
+          'inlining-differs',
+          { unit: before.name, symbol: atom.name },
+          `${atom.name}() is a function of its own only when compiled with function sections`,
+        ),
       );
       continue;
     }
@@ -43,8 +51,11 @@ export function compareBeforeToShipped(before: Unit, asShipped: Unit, arch: Arch
     if (outcome === 'width') widthOnly += 1;
     else if (outcome !== 'equal') {
       diagnostics.push(
-        diagnostic('inlining-differs', { unit: before.name, symbol: atom.name, offset: outcome.offset },
-          `${atom.name}() is compiled differently with function sections`),
+        diagnostic(
+          'inlining-differs',
+          { unit: before.name, symbol: atom.name, offset: outcome.offset },
+          `${atom.name}() is compiled differently with function sections`,
+        ),
       );
     }
   }
@@ -95,7 +106,8 @@ class CodeComparer {
     const b = new CodeCursor(shipped, this.#arch);
     for (let i = 0; i < Math.max(a.code.count, b.code.count); i += 1) {
       if (!a.has(i) || !b.has(i) || a.code.flows[i] !== b.code.flows[i]) return { offset: a.start(i) };
-      const same = a.isDirect(i) || b.isDirect(i) ? this.#sameBranch(a, b, i) : this.#sameInstruction(a, b, i);
+      const same =
+        a.isDirect(i) || b.isDirect(i) ? this.#sameBranch(a, b, i) : this.#sameInstruction(a, b, i);
       if (!same) return { offset: a.start(i) };
     }
     return before.size === shipped.size ? 'equal' : 'width';
@@ -107,7 +119,9 @@ class CodeComparer {
       before.references.length === shipped.references.length &&
       before.references.every((reference, i) => {
         const other = shipped.references[i];
-        return other !== undefined && reference.offset === other.offset && this.#sameReference(reference, other);
+        return (
+          other !== undefined && reference.offset === other.offset && this.#sameReference(reference, other)
+        );
       })
     );
   }

@@ -1,5 +1,5 @@
 import type { RelocationKind } from '@kstitch/arch/architecture';
-import { SHF, SHT, STT, hasFlag } from '@kstitch/elf/constants';
+import { hasFlag, SHF, SHT, STT } from '@kstitch/elf/constants';
 import type { ElfFile, Relocation, Section } from '@kstitch/elf/model';
 import { readRelocations } from '@kstitch/elf/relocations';
 import { moduleFtraceSites } from '@kstitch/kernel/ftrace-sites';
@@ -40,8 +40,11 @@ export class ShippedModule implements ShippedObject {
     }
     this.#ascending = symbols.sort((a, b) => a.address - b.address);
     for (const section of file.sections) {
-      if (section.sh_type !== SHT.RELA || !hasFlag(file.sections[section.sh_info]?.sh_flags ?? 0, SHF.ALLOC)) continue;
-      const byOffset = new Map(readRelocations(file, section).map(relocation => [relocation.r_offset, relocation]));
+      if (section.sh_type !== SHT.RELA || !hasFlag(file.sections[section.sh_info]?.sh_flags ?? 0, SHF.ALLOC))
+        continue;
+      const byOffset = new Map(
+        readRelocations(file, section).map(relocation => [relocation.r_offset, relocation]),
+      );
       this.#relocations.set(section.sh_info, byOffset);
     }
     this.#ftraceSites = moduleFtraceSites(file)

@@ -57,7 +57,11 @@ export class ShippedVmlinux implements ShippedObject {
     if (bytes === undefined || kind.size === 0) return undefined;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const value =
-      kind.size === 8 ? Number(view.getBigInt64(0, true)) : kind.signed ? view.getInt32(0, true) : view.getUint32(0, true);
+      kind.size === 8
+        ? Number(view.getBigInt64(0, true))
+        : kind.signed
+          ? view.getInt32(0, true)
+          : view.getUint32(0, true);
     return { kind: 'address', address: kind.pcRelative ? address + value : value };
   }
 

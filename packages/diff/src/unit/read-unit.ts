@@ -1,7 +1,12 @@
 import type { Architecture } from '@kstitch/arch/architecture';
 import type { Instructions } from '@kstitch/arch/instructions';
-import { type EntrySizes, type SectionTreatment, altInstruction, treatmentOf } from '@kstitch/arch/special-sections';
-import { SHF, SHN, SHT, STB, STT, hasFlag } from '@kstitch/elf/constants';
+import {
+  altInstruction,
+  type EntrySizes,
+  type SectionTreatment,
+  treatmentOf,
+} from '@kstitch/arch/special-sections';
+import { hasFlag, SHF, SHN, SHT, STB, STT } from '@kstitch/elf/constants';
 import type { ElfFile, ElfSymbol, Relocation, Section } from '@kstitch/elf/model';
 import { readRelocations } from '@kstitch/elf/relocations';
 import { KstitchError } from '@kstitch/report/error';
@@ -66,7 +71,8 @@ class UnitReader {
     // references of its own, so the list grows while it is walked.
     for (const section of this.#file.sections) {
       const kind = this.#treatment(section.index).kind;
-      if (kind === 'code' || kind === 'data' || kind === 'init' || kind === 'kept') this.#attachReferences(section);
+      if (kind === 'code' || kind === 'data' || kind === 'init' || kind === 'kept')
+        this.#attachReferences(section);
     }
 
     // Every entry goes to the function that it is keyed to.
@@ -121,13 +127,15 @@ class UnitReader {
     const cut: GrowingAtom[] = [];
     let end = 0;
     const anonymous = (from: number, to: number): void => {
-      if (!executable && to > from) cut.push(this.#atom(section, 'object', from, to - from, 0, undefined, [], treatment));
+      if (!executable && to > from)
+        cut.push(this.#atom(section, 'object', from, to - from, 0, undefined, [], treatment));
     };
     for (let i = 0; i < ordered.length; ) {
       const first = ordered[i] as ElfSymbol;
       const value = Number(first.st_value);
       const same: ElfSymbol[] = [];
-      while (i < ordered.length && ordered[i]?.st_value === first.st_value) same.push(ordered[i++] as ElfSymbol);
+      while (i < ordered.length && ordered[i]?.st_value === first.st_value)
+        same.push(ordered[i++] as ElfSymbol);
       if (value < end) {
         // A label within the function before it: no atom of its own.
         const around = cut.at(-1);
@@ -213,15 +221,21 @@ class UnitReader {
       if (kind !== 'code' && kind !== 'init') continue;
       for (const relocation of this.#relocations[section.index] ?? []) {
         const symbol = this.#file.symbols[relocation.r_sym];
-        if (symbol?.section === undefined || this.#treatment(symbol.section.index).kind !== 'chunks') continue;
+        if (symbol?.section === undefined || this.#treatment(symbol.section.index).kind !== 'chunks')
+          continue;
         const from = this.#atomAround(section, relocation.r_offset);
-        const bias = from === undefined ? 0 : this.#bias(from, relocation.r_type, relocation.r_offset - from.offset);
+        const bias =
+          from === undefined ? 0 : this.#bias(from, relocation.r_type, relocation.r_offset - from.offset);
         const cuts = this.#cuts.get(symbol.section.index) ?? [];
         cuts.push(Number(symbol.st_value + relocation.r_addend) + bias);
         this.#cuts.set(symbol.section.index, cuts);
       }
     }
-    for (const [section, cuts] of this.#cuts) this.#cuts.set(section, [...new Set(cuts)].sort((a, b) => a - b));
+    for (const [section, cuts] of this.#cuts)
+      this.#cuts.set(
+        section,
+        [...new Set(cuts)].sort((a, b) => a - b),
+      );
   }
 
   #attachReferences(section: Section): void {
@@ -229,7 +243,9 @@ class UnitReader {
     for (const relocation of relocations) {
       const atom = this.#atomAround(section, relocation.r_offset);
       if (atom === undefined) {
-        throw this.#malformed(`no symbol covers the relocation at ${section.name}+0x${relocation.r_offset.toString(16)}`);
+        throw this.#malformed(
+          `no symbol covers the relocation at ${section.name}+0x${relocation.r_offset.toString(16)}`,
+        );
       }
       const offset = relocation.r_offset - atom.offset;
       atom.references.push(this.#reference(relocation, offset, this.#bias(atom, relocation.r_type, offset)));
@@ -291,7 +307,9 @@ class UnitReader {
     const addend = Number(relocation.r_addend) + bias;
     if (symbol.section === undefined) {
       if (symbol.st_shndx !== SHN.UNDEF) {
-        throw this.#malformed(`symbol '${symbol.name}' lies in reserved section 0x${symbol.st_shndx.toString(16)}`);
+        throw this.#malformed(
+          `symbol '${symbol.name}' lies in reserved section 0x${symbol.st_shndx.toString(16)}`,
+        );
       }
       return { kind: 'external', name: symbol.name, weak: symbol.bind === STB.WEAK, offset: addend };
     }
@@ -303,7 +321,11 @@ class UnitReader {
       case 'constants': {
         const size = section.sh_entsize || section.sh_size;
         const start = position - (position % size);
-        return { kind: 'atom', atom: this.#content(section, 'constant', start, size), offset: position - start };
+        return {
+          kind: 'atom',
+          atom: this.#content(section, 'constant', start, size),
+          offset: position - start,
+        };
       }
       case 'chunks': {
         const cuts = this.#cuts.get(section.index) ?? [];
@@ -313,7 +335,9 @@ class UnitReader {
       default: {
         const atom = this.#bySymbol.get(symbol.index) ?? this.#atomAround(section, position);
         if (atom === undefined) {
-          throw this.#malformed(`nothing is at ${section.name}+0x${position.toString(16)}, which a relocation points to`);
+          throw this.#malformed(
+            `nothing is at ${section.name}+0x${position.toString(16)}, which a relocation points to`,
+          );
         }
         return { kind: 'atom', atom, offset: position - atom.offset };
       }
@@ -383,7 +407,8 @@ class UnitReader {
 
   #symbolOf(relocation: Relocation): ElfSymbol {
     const symbol = this.#file.symbols[relocation.r_sym];
-    if (symbol === undefined) throw this.#malformed(`relocation names symbol ${relocation.r_sym}, which is not there`);
+    if (symbol === undefined)
+      throw this.#malformed(`relocation names symbol ${relocation.r_sym}, which is not there`);
     return symbol;
   }
 
@@ -409,14 +434,21 @@ function gatherRelocations(file: ElfFile): (readonly Relocation[])[] {
   for (const section of file.sections) {
     if (section.sh_type !== SHT.RELA) continue;
     const relocations = readRelocations(file, section);
-    const ascending = relocations.every((r, i) => i === 0 || (relocations[i - 1] as Relocation).r_offset <= r.r_offset);
+    const ascending = relocations.every(
+      (r, i) => i === 0 || (relocations[i - 1] as Relocation).r_offset <= r.r_offset,
+    );
     all[section.sh_info] = ascending ? relocations : relocations.toSorted((a, b) => a.r_offset - b.r_offset);
   }
   return all;
 }
 
 function namesAnAtom(symbol: ElfSymbol): boolean {
-  return symbol.type !== STT.SECTION && symbol.type !== STT.FILE && symbol.name !== '' && !symbol.name.startsWith('.L');
+  return (
+    symbol.type !== STT.SECTION &&
+    symbol.type !== STT.FILE &&
+    symbol.name !== '' &&
+    !symbol.name.startsWith('.L')
+  );
 }
 
 /** An empty structure: `struct lock_class_key` without lockdep. It shares its place with whatever comes next. */

@@ -64,7 +64,7 @@ for disk in $DISKS; do
 	tries=0
 	until [ -b "$disk" ]; do
 		tries=$((tries + 1))
-		if [ "$tries" -gt 600 ]; then
+		if [ "$tries" -gt 200 ]; then
 			emit "unusable the disk '$disk' did not appear"
 			finish
 		fi

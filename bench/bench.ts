@@ -1,0 +1,172 @@
+/**
+ * `npm run bench`: how long the main job takes, on fixed inputs. Prints a table in Markdown: median, minimum and maximum.
+ *
+ *   npm run bench                 build, prove, kallsyms
+ *   npm run bench -- --kit        also a kernel kit from nothing, downloads included
+ *   npm run bench -- --runs 3     other than 5 runs of each
+ */
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cpus, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { openKit } from '@kstitch/build/kit/kit';
+import { readElf } from '@kstitch/elf/read';
+import { cacheDirectory } from '@kstitch/host/cache-directory';
+import { readKallsyms } from '@kstitch/kernel/kallsyms';
+import { KernelImage } from '@kstitch/kernel/kernel-image';
+
+const release = '6.1.0-55-cloud-amd64';
+const root = fileURLToPath(new URL('..', import.meta.url));
+const launcher = join(root, 'packages/cli/bin/kstitch');
+
+const { values } = parseArgs({
+  options: { runs: { type: 'string', default: '5' }, kit: { type: 'boolean', default: false } },
+});
+const runs = Number(values.runs);
+
+interface Figure {
+  readonly what: string;
+  readonly unit: 's' | 'ms' | 'MiB';
+  readonly wanted: number | undefined;
+  readonly samples: readonly number[];
+}
+
+const work = await mkdtemp(join(tmpdir(), 'kstitch-bench-'));
+const figures: Figure[] = [];
+try {
+  const { patch } = await kstitch(['delta', '6.1.192-1', '6.1.192-2', 'fs/ext4/mballoc.c'], cacheDirectory());
+  const patchPath = join(work, 'ext4.patch');
+  await writeFile(patchPath, String(patch));
+  await measureBuilds(patchPath);
+  await measureProofs();
+  await measureKallsyms();
+  if (values.kit) await measureKit();
+} finally {
+  await rm(work, { recursive: true, force: true });
+}
+print();
+
+/** Warm: the unpatched unit was compiled by an earlier build. Cold: nothing but the kit is there. */
+async function measureBuilds(patchPath: string): Promise<void> {
+  for (const kind of ['cold', 'warm'] as const) {
+    const wall: number[] = [];
+    const own: number[] = [];
+    const memory: number[] = [];
+    const cache = join(work, 'cache');
+    for (let i = 0; i < runs; i += 1) {
+      if (kind === 'cold') await rm(cache, { recursive: true, force: true });
+      await mkdir(cache, { recursive: true });
+      await symlink(join(cacheDirectory(), 'kits'), join(cache, 'kits')).catch(() => {});
+      const words = [
+        'build',
+        patchPath,
+        '--kernel',
+        release,
+        '--name',
+        'ext4-mballoc',
+        '-o',
+        join(work, 'out'),
+        '--timing',
+      ];
+      const { timing } = await kstitch(words, cache);
+      wall.push(timing.totalSeconds);
+      own.push(timing.processorSeconds);
+      memory.push(timing.peakMemoryMiB);
+    }
+    figures.push({ what: `build the ext4 fix, ${kind}`, unit: 's', wanted: 18, samples: wall });
+    figures.push({ what: `… processor time of kstitch itself, ${kind}`, unit: 's', wanted: 2, samples: own });
+    figures.push({ what: `… peak memory of node, ${kind}`, unit: 'MiB', wanted: 400, samples: memory });
+  }
+}
+
+async function measureProofs(): Promise<void> {
+  const { modulePath } = await kstitch(
+    [
+      'build',
+      join(work, 'ext4.patch'),
+      '--kernel',
+      release,
+      '--name',
+      'ext4-mballoc',
+      '-o',
+      join(work, 'out'),
+    ],
+    cacheDirectory(),
+  );
+  const wall: number[] = [];
+  const words = ['prove', String(modulePath), '--reproducer', join(root, 'demo/reproducer.sh'), '--timing'];
+  for (let i = 0; i < runs; i += 1) {
+    const { timing } = await kstitch([...words, '--expect-oops', 'ext4_mb_load_buddy_gfp'], cacheDirectory());
+    wall.push(timing.totalSeconds);
+  }
+  figures.push({ what: 'prove it', unit: 's', wanted: 60, samples: wall });
+}
+
+async function measureKallsyms(): Promise<void> {
+  const bytes = await readFile((await openKit(release)).paths.vmlinux);
+  const samples = Array.from({ length: runs }, () => {
+    const begin = performance.now();
+    readKallsyms(new KernelImage(readElf(bytes, 'vmlinux')));
+    return performance.now() - begin;
+  });
+  figures.push({
+    what: `kallsyms of a vmlinux of ${Math.round(bytes.length / 1e6)} MB`,
+    unit: 'ms',
+    wanted: 500,
+    samples,
+  });
+}
+
+/** Once: it takes minutes. The download is in it. */
+async function measureKit(): Promise<void> {
+  const cache = join(work, 'empty');
+  await mkdir(cache);
+  const { timing } = await kstitch(['kernel', 'fetch', release, '--timing', '--yes'], cache);
+  figures.push({
+    what: 'kernel kit from nothing, with the download',
+    unit: 's',
+    wanted: undefined,
+    samples: [timing.totalSeconds],
+  });
+}
+
+interface CommandResult {
+  readonly [key: string]: unknown;
+  readonly timing: { totalSeconds: number; processorSeconds: number; peakMemoryMiB: number };
+}
+
+async function kstitch(words: readonly string[], cache: string): Promise<CommandResult> {
+  const child = spawn(launcher, [...words, '--json', '--quiet'], {
+    env: { ...process.env, KSTITCH_CACHE: cache },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  const status = await new Promise<number>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', code => resolve(code ?? 130));
+  });
+  if (status !== 0) throw new Error(`kstitch ${words.join(' ')} ended with ${status}: ${text}`);
+  return JSON.parse(text) as CommandResult;
+}
+
+function print(): void {
+  const [cpu] = cpus();
+  const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
+  console.log(
+    `${cpu?.model ?? 'unknown processor'}, ${cpus().length} cores, ${memory}, node ${process.version}; ${runs} runs\n`,
+  );
+  console.log('| what | median | min | max | wanted |\n|---|---|---|---|---|');
+  for (const { what, unit, wanted, samples } of figures) {
+    const sorted = samples.toSorted((a, b) => a - b);
+    const show = (value: number | undefined) =>
+      value === undefined ? '' : `${value.toFixed(unit === 's' ? 1 : 0)} ${unit}`;
+    const median = sorted[Math.floor(sorted.length / 2)];
+    const limit = wanted === undefined ? '' : `at most ${show(wanted)}`;
+    console.log(`| ${what} | ${show(median)} | ${show(sorted[0])} | ${show(sorted.at(-1))} | ${limit} |`);
+  }
+}

@@ -1,0 +1,1 @@
+void use(const void *p) { }
