@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join, normalize } from 'node:path';
 import { writeAtomically } from '@kstitch/host/files';
 import { run } from '@kstitch/host/run';
+import { parseConfig } from '@kstitch/kernel/config';
 import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import { kbuildEnvironment } from './kbuild.ts';
@@ -49,6 +50,7 @@ export async function recordUnits(
 ): Promise<number> {
   return await context.progress.step('record how each unit is compiled', async update => {
     const folders = await kernelFolders(tree);
+    const architectureFolders = await foldersOfArchitecture(tree);
     const record = (command: string) => `printf '${mark} %s\\n' '$(call escsq,$(${command}))' > $@`;
     const overrides = [
       `rule_cc_o_c=${record('cmd_cc_o_c')}`,
@@ -59,7 +61,16 @@ export async function recordUnits(
     ];
     const { stderr } = await run(
       'make',
-      ['-C', tree, `-j${availableParallelism()}`, '-k', '-s', ...overrides, ...folders],
+      [
+        '-C',
+        tree,
+        `-j${availableParallelism()}`,
+        '-k',
+        '-s',
+        ...overrides,
+        ...folders,
+        ...architectureFolders,
+      ],
       { onlyEnv: kbuildEnvironment(), signal: context.signal, allowStatus: [2] },
     );
     const commands = new Map<string, string>();
@@ -91,6 +102,24 @@ async function kernelFolders(tree: string): Promise<readonly string[]> {
     entry => entry.isDirectory() && !notKernel.has(entry.name) && !entry.name.startsWith('.'),
   );
   return folders.map(entry => (entry.name === 'arch' ? 'arch/x86/' : `${entry.name}/`)).toSorted();
+}
+
+/**
+ * Folders that `arch/x86/Makefile` hands to the top Makefile beside `arch/x86/` itself (`libs-y += arch/x86/lib/`,
+ * `drivers-$(CONFIG_PCI) += arch/x86/pci/`): kbuild does not reach them from there.
+ */
+async function foldersOfArchitecture(tree: string): Promise<readonly string[]> {
+  const [makefile, config] = await Promise.all([
+    readFile(join(tree, 'arch/x86/Makefile'), 'utf8'),
+    readFile(join(tree, '.config'), 'utf8'),
+  ]);
+  const options = parseConfig(config);
+  const rules = makefile.matchAll(
+    /^(?:core|libs|drivers)-(?:y|\$\((CONFIG_\w+)\))\s*\+=\s*(arch\/x86\/[\w-]+\/)/gm,
+  );
+  return [...rules].flatMap(([, option, folder]) =>
+    folder !== undefined && (option === undefined || options.isSet(option)) ? [folder] : [],
+  );
 }
 
 /** Reads what stands in place of the objects below a folder, and removes it. */
