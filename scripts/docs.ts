@@ -74,7 +74,7 @@ function checkCodes(): string[] {
   const files = findFiles('packages/*/src/**/*.ts').filter(path => !path.includes('/report/src/catalogue/'));
   const isTest = (path: string): boolean => path.endsWith('.test.ts') || path.startsWith('packages/testkit/');
   const sources = files.filter(path => !isTest(path)).map(readText);
-  const tests = files.filter(isTest).map(readText);
+  const tests = [...files.filter(isTest), ...findFiles('packages/*/src/cases/*/expect.json')].map(readText);
   const problems: string[] = [];
   const seen = new Set<string>();
   for (const [area, entries] of areas()) {
@@ -83,7 +83,8 @@ function checkCodes(): string[] {
       if (seen.has(code)) problems.push(`${where} stands in two areas`);
       seen.add(code);
       if (!sources.some(text => text.includes(`'${code}'`))) problems.push(`${where} is printed by nothing`);
-      if (!tests.some(text => text.includes(`'${code}'`))) problems.push(`${where} is provoked by no test`);
+      const word = new RegExp(`(?<![\\w-])${code}(?![\\w-])`);
+      if (!tests.some(text => word.test(text))) problems.push(`${where} is provoked by no test`);
       if (/^[a-z ]+\[/.test(entry.example)) problems.push(`${where}: the example repeats the code`);
       if (!entry.meaning.endsWith('.')) problems.push(`${where}: the meaning ends without a full stop`);
     }

@@ -99,14 +99,8 @@ class Selector {
   }
 
   #patch(atom: Atom, reason: ChangeReason): void {
-    const { symbols, comparison, placement } = this.#input;
+    const { symbols, placement } = this.#input;
     const place = this.#place(atom, 0);
-    if (coldParentOf(atom.name) !== undefined && comparison.changed.has(atom)) {
-      this.#diagnostics.push(
-        diagnostic('cold-part-alone', place, `${atom.name} changed, but its function is not in the unit`),
-      );
-      return;
-    }
     const old = this.#shippedAtom(atom);
     const address = old === undefined ? undefined : placement.addressOf(old);
     if (old !== undefined && placement.isOverridden(old)) {

@@ -27,10 +27,9 @@ export function readRelocations(file: ElfFile, section: Section): Relocation[] {
   const relocations = new Array<Relocation>(count);
   for (let index = 0; index < count; index++) {
     const at = index * sizeOf.Rela;
-    const r_offset =
-      relocatable
-        ? view.getUint32(at + high, little) * 2 ** 32 + view.getUint32(at + low, little)
-        : Number(view.getBigUint64(at, little) - target.sh_addr);
+    const r_offset = relocatable
+      ? view.getUint32(at + high, little) * 2 ** 32 + view.getUint32(at + low, little)
+      : Number(view.getBigUint64(at, little) - target.sh_addr);
     const r_type = view.getUint32(at + 8 + low, little);
     const r_sym = view.getUint32(at + 8 + high, little);
     // An offset just behind the section is one that has no field, such as R_X86_64_NONE on an empty section.

@@ -14,7 +14,13 @@ import { encodeElfHeader, encodeSectionHeader, type SectionHeader } from './enco
 import { encodeExtendedIndices, encodeGroup, encodeRelocations, encodeSymbols } from './encode-tables.ts';
 import { limits } from './limits.ts';
 import { type Numbering, numberObject } from './numbering.ts';
-import type { BuilderHeader, BuilderSection, FilePlace, GeneratedTable, ObjectBuilder } from './object-builder.ts';
+import type {
+  BuilderHeader,
+  BuilderSection,
+  FilePlace,
+  GeneratedTable,
+  ObjectBuilder,
+} from './object-builder.ts';
 import { type BuiltStringTable, buildStringTable } from './string-table-builder.ts';
 
 /**

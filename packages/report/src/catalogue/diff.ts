@@ -86,13 +86,6 @@ export const diffCodes = {
     help: 'Patch the definition that overrides it.',
     example: 'arch_report_meminfo() is overridden by another unit',
   },
-  'cold-part-alone': {
-    kind: 'refusal',
-    meaning:
-      'Only the unlikely part of a function changed and the function itself is not in this unit, so there is nothing to redirect.',
-    help: 'Report it with the patch attached.',
-    example: 'foo.cold changed, but foo() is not in the unit',
-  },
   'correlation-ambiguous': {
     kind: 'refusal',
     meaning:

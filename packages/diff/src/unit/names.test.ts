@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { baseName, coldParentOf, isSpecialStatic } from './names.ts';
+
+test('baseName() takes off what the compiler numbers and nothing else', () => {
+  assert.equal(baseName('count.12'), 'count');
+  assert.equal(baseName('foo.isra.0'), 'foo.isra');
+  assert.equal(baseName('foo.constprop.0.isra.1.cold'), 'foo.constprop.isra.cold');
+  assert.equal(baseName('__UNIQUE_ID_ddebug512.3'), '__UNIQUE_ID_ddebug');
+  assert.equal(
+    baseName('__initcall__kmod_ext4__600_7231_ext4_init_fs6'),
+    '__initcall__kmod_ext4__ext4_init_fs6',
+  );
+  assert.equal(baseName('md5_transform2'), 'md5_transform2');
+});
+
+test('isSpecialStatic() wants the number: a variable of the source may have the name', () => {
+  assert.equal(isSpecialStatic('__already_done.7'), true);
+  assert.equal(isSpecialStatic('_rs.24'), true);
+  assert.equal(isSpecialStatic('descriptor'), false);
+  assert.equal(isSpecialStatic('once'), false);
+});
+
+test('coldParentOf() names the function of a cold part', () => {
+  assert.equal(coldParentOf('foo.constprop.0.cold'), 'foo.constprop.0');
+  assert.equal(coldParentOf('foo.cold.3'), 'foo');
+  assert.equal(coldParentOf('cold'), undefined);
+});
