@@ -54,6 +54,8 @@ function inTerminal(code: string, env: NodeJS.ProcessEnv): { child: ChildProcess
     cwd: import.meta.dirname,
     env: {
       ...process.env,
+      // Node.js takes a terminal in CI for one without colours.
+      CI: undefined,
       TERM: 'xterm',
       LANG: 'C.UTF-8',
       LC_ALL: 'C.UTF-8',

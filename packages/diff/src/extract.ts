@@ -251,7 +251,8 @@ class Extractor {
   /** objtool looks a static call's key up by name; without it, it would put the trampoline where the key belongs. */
   #addStaticCallKeys(): void {
     for (const name of this.#undefined.keys()) {
-      if (!name.startsWith('__SCT__')) continue;
+      // The loader maps an exported trampoline to its key (.static_call_tramp_key): one klp relocation less for each call.
+      if (!name.startsWith('__SCT__') || this.#exports.has(name)) continue;
       const key = `__SCK__${name.slice('__SCT__'.length)}`;
       const reference = this.#undefined.has(key) ? undefined : this.#options.staticCallKey(key);
       if (reference !== undefined) this.#kernelSymbol(reference);
