@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readElf } from '@kstitch/elf/read';
+import { readPerhapsCompressed } from '@kstitch/host/compressed-file';
 import { fileError } from '@kstitch/host/files';
-import { runForBytes } from '@kstitch/host/run';
 import type { Modinfo } from '@kstitch/kernel/modinfo';
 import { readModinfo } from '@kstitch/kernel/modinfo';
 import { dependenciesFromModinfo, modulesInLoadOrder, parseModulePaths } from '@kstitch/kernel/module-lists';
@@ -31,11 +31,6 @@ export const diskModules: WantedModules = {
   // ext4 asks the crypto layer for crc32c by its name.
   optional: ['crc32c_generic'],
 };
-
-/** In bytes; the largest module that Debian ships has some 10 MiB. */
-const MAX_MODULE_BYTES = 256 * 1024 * 1024;
-
-const decompressors: Readonly<Record<string, string>> = { '.xz': 'xz', '.zst': 'zstd', '.gz': 'gzip' };
 
 /**
  * Reads the modules' own dependencies instead of modules.dep: that one is made by depmod when a package is installed, and
@@ -70,7 +65,7 @@ export async function readKernelModules(
         `find kernel module '${name}'${why}: '${directory}' has it neither built in nor as a module`,
       );
     }
-    const bytes = await readModule(context, directory, path);
+    const bytes = await readPerhapsCompressed(join(directory, path), context.signal);
     const modinfo = readModinfo(readElf(bytes, path));
     read.set(name, { path, modinfo, bytes });
     for (const need of modinfo.depends) await visit(need, name);
@@ -108,24 +103,4 @@ async function readPaths(list: string): Promise<string[]> {
 
 async function readNames(list: string): Promise<string[]> {
   return (await readPaths(list)).map(moduleNameOf);
-}
-
-/** modules.order names `x.ko` also where the file is `x.ko.xz`. */
-async function readModule(context: Context, directory: string, path: string): Promise<Uint8Array> {
-  const plain = join(directory, path);
-  try {
-    return await readFile(plain);
-  } catch (error) {
-    for (const [ending, tool] of Object.entries(decompressors)) {
-      const packed = await readFile(`${plain}${ending}`).catch(() => undefined);
-      if (packed === undefined) continue;
-      const { stdout } = await runForBytes(tool, ['-dc'], {
-        input: packed,
-        signal: context.signal,
-        maxOutput: MAX_MODULE_BYTES,
-      });
-      return stdout;
-    }
-    throw fileError(`read kernel module '${plain}'`, error);
-  }
 }

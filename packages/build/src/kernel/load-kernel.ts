@@ -7,6 +7,7 @@ import { ShippedVmlinux } from '@kstitch/diff/run-pre/shipped-vmlinux';
 import type { ElfFile } from '@kstitch/elf/model';
 import { buildId } from '@kstitch/elf/notes';
 import { readElf } from '@kstitch/elf/read';
+import { readPerhapsCompressed } from '@kstitch/host/compressed-file';
 import { fileError } from '@kstitch/host/files';
 import { type Banner, readBanner } from '@kstitch/kernel/banner';
 import { readBtf } from '@kstitch/kernel/btf';
@@ -70,7 +71,7 @@ export async function loadKernel(kit: Kit): Promise<ShippedKernel> {
     }
     const known = files.get(name);
     if (known !== undefined) return known;
-    const file = readElf(await read(join(paths.modulesDirectory, path)), path);
+    const file = readElf(await readPerhapsCompressed(join(paths.modulesDirectory, path)), path);
     files.set(name, file);
     return file;
   };
