@@ -10,6 +10,7 @@ import { hasFlag, SHF, STB } from '@kstitch/elf/constants';
 import { type Diagnostic, diagnostic, type Place } from '@kstitch/report/diagnostic';
 import type { ChangeReason, Comparison } from './compare.ts';
 import type { Correlation } from './correlate.ts';
+import type { Peers } from './peers.ts';
 import {
   type KernelReference,
   type KernelSymbols,
@@ -32,13 +33,19 @@ export interface PatchedFunction {
 }
 
 /** What a reference of a selected atom means. */
-export type Resolution = { readonly kind: 'copy'; readonly atom: Atom } | KernelReference;
+export type Resolution =
+  | { readonly kind: 'copy'; readonly atom: Atom }
+  /** A new global that another unit of the same object brings. */
+  | { readonly kind: 'peer'; readonly name: string }
+  | KernelReference;
 
 export interface Selection {
   readonly unit: Unit;
   readonly patched: readonly PatchedFunction[];
   /** Everything that goes into the livepatch, patched functions included, in unit order. */
   readonly atoms: readonly Atom[];
+  /** New globals among them that other units of the same object refer to. */
+  readonly offered: readonly Atom[];
   /** @returns what a reference of a selected atom, or of one of its entries, means */
   resolve(reference: Reference): Resolution;
   /** Why the module's memory may be in use after it was disabled; empty when nothing speaks against removing it. */
@@ -55,6 +62,7 @@ export interface SelectInput {
   readonly shippedTwins: ShippedTwins;
   readonly placement: Placement;
   readonly symbols: KernelSymbols;
+  readonly peers: Peers;
   readonly arch: Architecture;
 }
 
@@ -67,6 +75,7 @@ class Selector {
   readonly #selected = new Set<Atom>();
   readonly #resolutions = new Map<Reference, Resolution>();
   readonly #patched: PatchedFunction[] = [];
+  readonly #offered: Atom[] = [];
   readonly #hazards = new Set<string>();
   readonly #diagnostics: Diagnostic[] = [];
   readonly #pending: Atom[] = [];
@@ -79,6 +88,7 @@ class Selector {
   run(): Selection {
     const { after, comparison } = this.#input;
     for (const [atom, reason] of comparison.changed) this.#patch(atom, reason);
+    for (const atom of after.atoms) if (this.#isWanted(atom)) this.#offer(atom);
 
     // The closure: an atom selected brings what it refers to.
     for (let atom = this.#pending.pop(); atom !== undefined; atom = this.#pending.pop()) this.#follow(atom);
@@ -88,6 +98,7 @@ class Selector {
       unit: after,
       patched: this.#patched,
       atoms: after.atoms.filter(atom => this.#selected.has(atom)),
+      offered: this.#offered,
       resolve(reference) {
         const resolution = resolutions.get(reference);
         if (resolution === undefined) throw new RangeError('The reference belongs to no selected atom');
@@ -131,10 +142,32 @@ class Selector {
     this.#add(atom);
   }
 
+  /** A new global that another unit refers to; what stands in init memory or a table of the kernel was refused by compare. */
+  #isWanted(atom: Atom): boolean {
+    const { peers, correlation } = this.#input;
+    return (
+      peers.wanted.has(atom.name) &&
+      peers.offered.has(atom.name) &&
+      atom.symbol !== undefined &&
+      atom.symbol.bind !== STB.LOCAL &&
+      !correlation.beforeOf.has(atom)
+    );
+  }
+
+  #offer(atom: Atom): void {
+    this.#offered.push(atom);
+    this.#add(atom);
+  }
+
   #add(atom: Atom): void {
     if (this.#selected.has(atom)) return;
     this.#selected.add(atom);
     this.#pending.push(atom);
+    const table = this.#input.after.namedByUnknown.get(atom);
+    if (table !== undefined) {
+      const text = `section '${table}', for which there is no rule, refers to '${atom.name || atom.section.name}'`;
+      this.#diagnostics.push(diagnostic('section-unsupported', this.#place(atom, 0), text));
+    }
     const parent = coldParentOf(atom.name);
     if (parent !== undefined) {
       this.#hazards.add(`${parent}() has a cold part, which the kernel's stack check does not cover`);
@@ -164,9 +197,11 @@ class Selector {
     const place = this.#place(atom, entry === undefined ? reference.offset : entry.ownerOffset);
     if (target.kind === 'external') {
       const address = placement.external(target.name);
-      return address === undefined
-        ? referenceByName(symbols, target.name, place)
-        : referenceAt(symbols, target.name, address, true, place);
+      if (address !== undefined) return referenceAt(symbols, target.name, address, true, place);
+      const offered = this.#input.peers.offered.get(target.name);
+      if (offered === undefined) return referenceByName(symbols, target.name, place);
+      if (offered === 'function') this.#noteUse(atom, entry, reference, target.name);
+      return { kind: 'peer', name: target.name };
     }
     const to = target.atom;
     if (comparison.isCopiedByContent(to) || comparison.replaced.has(to)) return { kind: 'copy', atom: to };
@@ -174,15 +209,13 @@ class Selector {
       const parent = coldParentOf(to.name);
       if (to === atom || parent === atom.name || coldParentOf(atom.name) === to.name)
         return { kind: 'copy', atom: to };
-      const isCode = entry === undefined && this.#isBranch(atom, reference);
+      const isCode = this.#isCode(atom, entry, reference);
       if (correlation.beforeOf.has(to)) {
         if (comparison.changed.has(to) && (isCode || entry !== undefined)) return { kind: 'copy', atom: to };
         return this.#running(to, place);
       }
       if (correlation.ambiguous.has(to)) return this.#ambiguous(to, place);
-      if (!isCode) this.#hazards.add(`the address of the new ${to.name}() may be held by the kernel`);
-      else if (this.#isTailCall(atom, reference))
-        this.#hazards.add(`${to.name}() is reached by a sibling call from ${atom.name}()`);
+      this.#noteUse(atom, entry, reference, to.name);
       return { kind: 'copy', atom: to };
     }
     if (to.init)
@@ -229,6 +262,18 @@ class Selector {
       place,
       `nothing tells which symbol of the running kernel '${atom.name}' is`,
     );
+  }
+
+  /** What use of a new function speaks against removing the module. */
+  #noteUse(atom: Atom, entry: Entry | undefined, reference: Reference, name: string): void {
+    if (!this.#isCode(atom, entry, reference))
+      this.#hazards.add(`the address of the new ${name}() may be held by the kernel`);
+    else if (this.#isTailCall(atom, reference))
+      this.#hazards.add(`${name}() is reached by a sibling call from ${atom.name}()`);
+  }
+
+  #isCode(atom: Atom, entry: Entry | undefined, reference: Reference): boolean {
+    return entry === undefined && this.#isBranch(atom, reference);
   }
 
   #isBranch(atom: Atom, reference: Reference): boolean {

@@ -56,6 +56,8 @@ SECTIONS {
   .rodata : { *(.rodata .rodata.*) }
   __mcount_loc : { *(__mcount_loc) }
   __tables : { *(__bug_table) *(__jump_table) *(__ex_table) *(__param) *(.altinstr*) }
+  __tracepoints : { *(__tracepoints) }
+  runtime_ptr : { *(runtime_ptr_*) }
   .data : { *(.data .data.*) }
   .bss : { *(.bss .bss.*) }
   . = ALIGN(4096);

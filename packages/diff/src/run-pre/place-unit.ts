@@ -295,7 +295,7 @@ class UnitPlacer {
       }
       return;
     }
-    if (target.kind === 'chunk' || target.kept !== undefined) return;
+    if (target.kind === 'chunk') return;
     const section = target.section.index;
     const base = this.#bases.get(section);
     if (base === undefined) {

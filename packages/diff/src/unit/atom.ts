@@ -68,6 +68,6 @@ export interface Unit {
   /** Path of the source below the kernel tree: `fs/ext4/mballoc.c`. */
   readonly name: string;
   readonly atoms: readonly Atom[];
-  /** Sections that no rule covers, by name. */
-  readonly unknownSections: ReadonlySet<string>;
+  /** Atoms that a section without a rule refers to, and that section's name. */
+  readonly namedByUnknown: ReadonlyMap<Atom, string>;
 }

@@ -51,7 +51,12 @@ test('readUnit() refuses a table that is not a whole number of entries', () => {
   assert.throws(() => unitOf(`void f(void) { ${bug} }`, { bug: 16 as 12 }), error);
 });
 
-test('readUnit() names a section that no rule covers', () => {
-  const unit = unitOf('static int x __attribute__((used, section("__some_new_table"))) = 1;');
-  assert.deepEqual([...unit.unknownSections], ['__some_new_table']);
+test('readUnit() names the functions that a section without a rule refers to', () => {
+  const unit = unitOf(`
+    void f(void) {}
+    void g(void) {}
+    static void (*x)(void) __attribute__((used, section("__some_new_table"))) = f;
+  `);
+  const named = [...unit.namedByUnknown].map(([atom, section]) => [atom.name, section]);
+  assert.deepEqual(named, [['f', '__some_new_table']]);
 });

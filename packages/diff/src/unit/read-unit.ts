@@ -71,22 +71,31 @@ class UnitReader {
     // references of its own, so the list grows while it is walked.
     for (const section of this.#file.sections) {
       const kind = this.#treatment(section.index).kind;
-      if (kind === 'code' || kind === 'data' || kind === 'init' || kind === 'kept')
-        this.#attachReferences(section);
+      if (cutByExtents.has(kind)) this.#attachReferences(section);
     }
 
     // Every entry goes to the function that it is keyed to.
-    const unknownSections = new Set<string>();
     for (const section of this.#file.sections) {
       const treatment = this.#treatment(section.index);
       if (treatment.kind === 'entries') this.#attachEntries(section, treatment);
-      if (treatment.kind === 'unknown' && section.sh_size > 0) unknownSections.add(section.name);
     }
-    return { name: this.#name, atoms: this.#atoms, unknownSections };
+    return { name: this.#name, atoms: this.#atoms, namedByUnknown: this.#namedByUnknown() };
   }
 
   #treatment(section: number): SectionTreatment {
     return this.#treatments[section] ?? { kind: 'unknown' };
+  }
+
+  /** What sections without a rule refer to: a table of a new kernel may well be one that must be carried. */
+  #namedByUnknown(): Map<Atom, string> {
+    const named = new Map<Atom, string>();
+    for (const atom of this.#atoms) {
+      if (this.#treatment(atom.section.index).kind !== 'unknown') continue;
+      for (const { target } of atom.references) {
+        if (target.kind === 'atom') named.set(target.atom, atom.section.name);
+      }
+    }
+    return named;
   }
 
   #cutByExtents(): void {
@@ -100,7 +109,7 @@ class UnitReader {
     const padding = this.#patchablePadding();
     for (const section of this.#file.sections) {
       const treatment = this.#treatment(section.index);
-      if (!['code', 'data', 'init', 'kept'].includes(treatment.kind)) continue;
+      if (!cutByExtents.has(treatment.kind)) continue;
       const symbols = symbolsOf.get(section.index) ?? [];
       const sized = symbols.filter(symbol => !isEmptyObject(symbol));
       this.#cutSection(section, treatment, sized, padding.get(section.index));
@@ -192,7 +201,7 @@ class UnitReader {
       references: [],
       entries: [],
       init: treatment.kind === 'init',
-      kept: treatment.kind === 'kept' ? treatment.what : undefined,
+      kept: keptAs(treatment),
     };
     this.#atoms.push(atom);
     return atom;
@@ -415,6 +424,20 @@ class UnitReader {
   #malformed(what: string): KstitchError {
     return new KstitchError('unit-malformed', `Cannot read the compiled ${this.#name}: ${what}`);
   }
+}
+
+/** Sections whose atoms are what their symbols name. */
+const cutByExtents: ReadonlySet<SectionTreatment['kind']> = new Set([
+  'code',
+  'data',
+  'init',
+  'kept',
+  'unknown',
+]);
+
+function keptAs(treatment: SectionTreatment): string | undefined {
+  if (treatment.kind === 'kept') return treatment.what;
+  return treatment.kind === 'unknown' ? 'something that there is no rule for' : undefined;
 }
 
 function traitsOf(section: Section) {
