@@ -11,7 +11,7 @@ import { findFiles, type Manifest, readManifest, readText } from './repository.t
 const layers = [
   ['report'],
   ['elf', 'host'],
-  ['arch', 'kernel'],
+  ['arch', 'kernel', 'oracle'],
   ['diff'],
   ['livepatch'],
   ['build', 'vm'],
@@ -20,6 +20,9 @@ const layers = [
 
 /** Values in, values out. Whoever reads them knows that no file, process or connection is touched. */
 const purePackages: readonly string[] = ['report', 'elf', 'arch', 'kernel', 'diff', 'livepatch'];
+
+/** The oracle judges what the others made: it would agree with any mistake in code that it shared with them. */
+const onlyOn: Readonly<Record<string, readonly string[]>> = { oracle: ['@kstitch/host', '@kstitch/report'] };
 
 /** What node offers that computes only; `module` is for `createRequire`, by which CommonJS packages are loaded. */
 const pureModules: readonly string[] = [
@@ -100,6 +103,8 @@ export function judgeManifest(owner: string, manifest: Manifest, used: ReadonlyS
     if (owner === 'testkit' || !name.startsWith('@kstitch/')) continue;
     const below = name.slice('@kstitch/'.length);
     if (layerOf(below) >= layerOf(owner)) problems.push(`'${owner}' does not stand above '${below}'`);
+    if (onlyOn[owner]?.includes(name) === false)
+      problems.push(`'${owner}' must share no code with '${below}'`);
   }
   return problems;
 }

@@ -8,6 +8,6 @@ import { ensureTools } from '@kstitch/cli/system-packages';
 const yes = process.argv.includes('--yes') || process.argv.includes('-y') || Boolean(process.env['CI']);
 
 process.exitCode = await runCommand('prepare', {}, async (context, shell) => {
-  await ensureTools(context, shell, ['build', 'vm'], { yes });
+  await ensureTools(context, shell, ['build', 'vm', 'test'], { yes });
   return { json: {}, text: () => '' };
 });

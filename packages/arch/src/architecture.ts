@@ -31,10 +31,22 @@ export interface Architecture {
    */
   pcBias(instructions: Instructions, field: number): number;
   /**
+   * @param field - offset of a PC-relative field of four bytes in `code`
+   * @returns the same without decoding, or 0 where the bytes around the field do not tell
+   */
+  quickPcBias(code: Uint8Array, field: number): number;
+  /**
    * @param field - offset of a relocation field in `code`
    * @returns whether the instruction makes an address of it that may be kept, rather than read or write through it
    */
   takesAddress(code: Uint8Array, instructions: Instructions, field: number): boolean;
+  /**
+   * @param field - offset of a relocation field in `code`
+   * @returns whether the instruction writes the address itself to memory, where it outlives the function
+   */
+  storesAddress(code: Uint8Array, instructions: Instructions, field: number): boolean;
+  /** What a function must begin with to be called through a pointer where CET is enforced. */
+  readonly landingPad: readonly number[];
   /** The symbol that a compiler-made ftrace site calls. */
   readonly ftraceSymbol: string;
 }

@@ -44,10 +44,17 @@ test('treatmentOf() takes entry sizes from the kernel and refuses a table that t
   assert.equal(treatmentOf(traits('.parainstructions'), { ...sizes, paravirt: undefined }).kind, 'unknown');
 });
 
+test('treatmentOf() knows the requests of kstitch.h', () => {
+  assert.deepEqual(treatmentOf(traits('.kstitch.callbacks'), sizes), { kind: 'requests', of: 'callbacks' });
+  assert.deepEqual(treatmentOf(traits('.kstitch.states'), sizes), { kind: 'requests', of: 'states' });
+  assert.equal(kindOf('.kstitch.other'), 'unknown');
+});
+
 test('treatmentOf() keeps exports, drops notes and guesses at nothing', () => {
   assert.equal(kindOf('___ksymtab_gpl+foo'), 'kept');
   assert.equal(kindOf('.note.gnu.property', { note: true }), 'ignored');
   assert.equal(kindOf('.debug_info', { allocated: false }), 'ignored');
-  assert.equal(kindOf('.printk_index'), 'unknown');
+  assert.equal(kindOf('.printk_index'), 'ignored');
+  assert.equal(kindOf('__earlycon_table'), 'unknown');
   assert.equal(kindOf('.discard.annotate_insn', { allocated: false }), 'unknown');
 });

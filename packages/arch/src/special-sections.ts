@@ -25,21 +25,29 @@ export type SectionTreatment =
   | { readonly kind: 'init' }
   /** objtool, modpost or the linker make it for the livepatch. */
   | { readonly kind: 'regenerated'; readonly by: string }
-  /** The shipped kernel's copy stays valid; a difference in it cannot be live-patched. */
-  | { readonly kind: 'kept'; readonly what: string }
+  /**
+   * The shipped kernel's copy stays valid. A difference cannot be live-patched; where it is `harmless`, nothing that runs
+   * misses it.
+   */
+  | { readonly kind: 'kept'; readonly what: string; readonly harmless: boolean }
+  /** What the patch's author asks for with kstitch.h: read when the livepatch is built, no part of it. */
+  | { readonly kind: 'requests'; readonly of: 'callbacks' | 'states' }
   /** Plays no part at run time. */
   | { readonly kind: 'ignored' }
   | { readonly kind: 'unknown' };
 
-/** Sizes in bytes of the entries that differ from kernel to kernel, read from its BTF. */
+/**
+ * Sizes in bytes of the entries that differ from kernel to kernel, read from its BTF or guessed from an object
+ * (guess-entry-sizes.ts). A table whose size is undefined is one that the kernel does not have, as 6.8 and later have no
+ * `struct paravirt_patch_site`.
+ */
 export interface EntrySizes {
-  readonly altInstruction: number;
+  readonly altInstruction: number | undefined;
   /** Offset in `struct alt_instr` of the length of the replacement. */
   readonly altReplacementLength: number;
-  readonly bug: number;
-  readonly jump: number;
-  readonly exception: number;
-  /** Undefined where the kernel has no `struct paravirt_patch_site` (6.8 and later). */
+  readonly bug: number | undefined;
+  readonly jump: number | undefined;
+  readonly exception: number | undefined;
   readonly paravirt: number | undefined;
 }
 
@@ -55,11 +63,8 @@ export interface SectionTraits {
   readonly note: boolean;
 }
 
-const entry = (entrySize: number | 'one-relocation', key = 0): SectionTreatment => ({
-  kind: 'entries',
-  entrySize,
-  key,
-});
+const entry = (entrySize: number | 'one-relocation' | undefined, key = 0): SectionTreatment =>
+  entrySize === undefined ? { kind: 'unknown' } : { kind: 'entries', entrySize, key };
 
 /**
  * @param section - what its header says
@@ -69,13 +74,23 @@ const entry = (entrySize: number | 'one-relocation', key = 0): SectionTreatment 
 export function treatmentOf(section: SectionTraits, sizes: EntrySizes): SectionTreatment {
   const { name } = section;
   if (name.startsWith('.discard.')) return discardTreatment(name);
-  if (!section.allocated || section.note) return { kind: 'ignored' };
+  if (!section.allocated || section.note || name === '.discard') return { kind: 'ignored' };
+  // Orders of a patch's author to kpatch.
+  if (name.startsWith('.kpatch.')) return { kind: 'ignored' };
+  // Most sections by far.
+  if (section.executable && name.startsWith('.text')) return { kind: 'code' };
+  if (/^\.(data|bss|rodata|ref\.data)(\.|$)/.test(name)) {
+    if (section.mergeable) return { kind: section.strings ? 'strings' : 'constants' };
+    return { kind: 'data' };
+  }
 
   switch (name) {
     case '.altinstructions':
       return entry(sizes.altInstruction, altInstruction.instruction);
     case '.altinstr_replacement':
     case '.altinstr_aux':
+    // Code behind an exception entry, until 5.16.
+    case '.fixup':
       return { kind: 'chunks' };
     case '__bug_table':
       return entry(sizes.bug);
@@ -86,7 +101,7 @@ export function treatmentOf(section: SectionTraits, sizes: EntrySizes): SectionT
     case '.smp_locks':
       return entry(4);
     case '.parainstructions':
-      return sizes.paravirt === undefined ? { kind: 'unknown' } : entry(sizes.paravirt);
+      return entry(sizes.paravirt);
     case '__mcount_loc':
       return entry(8);
     case '.orc_unwind':
@@ -97,25 +112,30 @@ export function treatmentOf(section: SectionTraits, sizes: EntrySizes): SectionT
     case '.call_sites':
     case '.static_call_sites':
     case '.ibt_endbr_seal':
+    case '.cfi_sites':
       return { kind: 'regenerated', by: 'objtool' };
     // ftrace uses __mcount_loc on x86; the kernel never reads this one (FTRACE_MCOUNT_USE_CC).
     case '__patchable_function_entries':
+    // Dropped when vmlinux and modules are linked.
+    case '.eh_frame':
+    case '.sframe':
+    // Read through debugfs only: which messages the kernel was built with.
+    case '.printk_index':
       return { kind: 'ignored' };
+    case '.kstitch.callbacks':
+      return { kind: 'requests', of: 'callbacks' };
+    case '.kstitch.states':
+      return { kind: 'requests', of: 'states' };
     case '__dyndbg':
     case '__verbose':
       return { kind: 'data' };
     default:
   }
   for (const [pattern, what] of keptSections) {
-    if (pattern.test(name)) return { kind: 'kept', what };
+    if (pattern.test(name)) return { kind: 'kept', what, harmless: harmlessTables.has(what) };
   }
   if (/^\.(init|exit|meminit|memexit)\.|^\.(\w+_)?initcall|^\.exitcall\./.test(name)) return { kind: 'init' };
-  if (section.executable) return { kind: 'code' };
-  if (/^\.(data|bss|rodata|ref\.data)(\.|$)/.test(name)) {
-    if (section.mergeable) return { kind: section.strings ? 'strings' : 'constants' };
-    return { kind: 'data' };
-  }
-  return { kind: 'unknown' };
+  return section.executable ? { kind: 'code' } : { kind: 'unknown' };
 }
 
 /** Read by objtool on the linked livepatch and dropped from the module by the linker (scripts/module.lds.S). */
@@ -141,6 +161,9 @@ function discardTreatment(name: string): SectionTreatment {
       return { kind: 'unknown' };
   }
 }
+
+/** Exports matter to modules that are loaded later, and those come from the unpatched build; descriptions matter to tools. */
+const harmlessTables: ReadonlySet<string> = new Set(['an exported symbol', 'module information']);
 
 const keptSections: readonly (readonly [RegExp, string])[] = [
   [/^_{2,3}k(symtab|crctab)|^\.export_symbol$/, 'an exported symbol'],

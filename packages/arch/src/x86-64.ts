@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import type { Architecture, RelocationKind } from './architecture.ts';
 import { Flow, type Instructions, instructionAt, noTarget } from './instructions.ts';
+import { quickPcBias } from './pc-bias.ts';
 
 // iced-x86 is CommonJS around a wasm file that it reads when first required: about 25 ms, paid only by commands that
 // look at code.
@@ -46,11 +47,34 @@ export const x86_64: Architecture = {
     if (index < 0) return 0;
     return (instructions.starts[index] ?? 0) + (instructions.lengths[index] ?? 0) - field;
   },
+  quickPcBias,
   takesAddress(code, instructions, field) {
     const start = instructions.starts[instructionAt(instructions, field)];
     return start === undefined || takesAddress(code.subarray(start), field - start);
   },
+  storesAddress(code, instructions, field) {
+    const start = instructions.starts[instructionAt(instructions, field)];
+    return start !== undefined && storesAddress(code.subarray(start), field - start);
+  },
+  // endbr64
+  landingPad: [0xf3, 0x0f, 0x1e, 0xfa],
 };
+
+/** `movq $name, 8(%rdi)` */
+function storesAddress(code: Uint8Array, field: number): boolean {
+  const { Decoder, DecoderOptions, Mnemonic, OpKind } = iced();
+  const decoder = new Decoder(64, code, DecoderOptions.None);
+  const instruction = decoder.decode();
+  const offsets = decoder.getConstantOffsets(instruction);
+  try {
+    const isImmediate = offsets.hasImmediate && offsets.immediateOffset === field;
+    return isImmediate && instruction.mnemonic === Mnemonic.Mov && instruction.op0Kind === OpKind.Memory;
+  } finally {
+    offsets.free();
+    instruction.free();
+    decoder.free();
+  }
+}
 
 /** `lea table(%rip), %rax` and `mov $table, %rdi` take it, `mov table(,%rdi,4), %eax` reads through it. */
 function takesAddress(code: Uint8Array, field: number): boolean {

@@ -52,7 +52,6 @@ test('buildLivepatch() makes the ext4 fix of Debian 6.1.192-2 for the stock 6.1.
   );
   // Same-named objects of other units make the number matter: the once-flags and rate limits are copies.
   assert.deepEqual(first.bundle.references.map(r => r.name).sort(), [
-    '__SCK__might_resched',
     'ext4_get_group_info',
     'ext4_mb_init_cache',
   ]);
@@ -93,6 +92,25 @@ test('buildLivepatch() patches a module, its symbols gated by it', async () => {
     [{ object: 'dummy', name: 'numdummies', gate: 'dummy' }],
   );
   assert.equal(bundle.reload.length, 1);
+});
+
+test("buildLivepatch() silences a module's own tracepoint and refuses its own static key", async () => {
+  const traced = await editPatch(
+    'fs/btrfs/transaction.c',
+    '\tinterval = ktime_get_ns() - start_time;\n',
+    '\tinterval = ktime_get_ns() - start_time + 1;\n',
+  );
+  const { bundle } = await build(traced, 'tracepoint');
+  assert.ok(
+    bundle.cautions.some(text => text.startsWith("tracepoint 'btrfs_transaction_commit' stays silent")),
+    'tracepoint-inert',
+  );
+  const keyed = await editPatch(
+    'net/netfilter/nf_tables_core.c',
+    '\tif (static_branch_unlikely(&nft_counters_enabled))\n\t\tnft_update_chain_stats(basechain, pkt);\n',
+    '\tif (static_branch_unlikely(&nft_counters_enabled) && pkt)\n\t\tnft_update_chain_stats(basechain, pkt);\n',
+  );
+  assert.equal(await refusalOf(keyed, 'static-key'), 'module-static-key');
 });
 
 test('buildLivepatch() finds no difference in a comment that shifts every line below it', async () => {

@@ -5,38 +5,54 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { x86_64 } from '@kstitch/arch/x86-64';
+import { detach } from '@kstitch/diff/detach';
 import { diffUnit, type UnitDifference } from '@kstitch/diff/diff-unit';
 import { type Extraction, extract } from '@kstitch/diff/extract';
 import { LinkNames } from '@kstitch/diff/link-names';
+import { findPeers, noPeers, readGlobals, type UnitGlobals } from '@kstitch/diff/peers';
 import { referenceByName } from '@kstitch/diff/references';
+import type { Atom } from '@kstitch/diff/unit/atom';
 import { readElf } from '@kstitch/elf/read';
 import { fileError, withTemporaryDirectory, writeAtomically } from '@kstitch/host/files';
 import { interruptedError } from '@kstitch/host/run';
 import { type Bundle, formatBundle } from '@kstitch/livepatch/bundle';
 import { checkLivepatch } from '@kstitch/livepatch/check';
+import { findConflicts } from '@kstitch/livepatch/find-conflicts';
 import { livepatchModuleName, slugOf } from '@kstitch/livepatch/module-name';
-import { type LivepatchPlan, VMLINUX } from '@kstitch/livepatch/plan';
+import {
+  type LivepatchPlan,
+  type ObjectCallback,
+  type PatchedFunction,
+  type SystemState,
+  VMLINUX,
+} from '@kstitch/livepatch/plan';
 import { postLink } from '@kstitch/livepatch/post-link';
 import { renderWrapper, wrapperTemplate } from '@kstitch/livepatch/wrapper';
 import type { Context } from '@kstitch/report/context';
-import { type Diagnostic, Refusal, stopOnRefusals } from '@kstitch/report/diagnostic';
+import { Refusal, stopOnRefusals } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { version } from '@kstitch/report/version';
-import { loadCompileDatabase } from './compile/compile-database.ts';
-import { compileThrice, type UnitObjects } from './compile/compile-thrice.ts';
+import { type ChangedUnit, compileChanged } from './compile/compile-changed.ts';
+import { type CompileDatabase, loadCompileDatabase } from './compile/compile-database.ts';
 import { checkCompiler, type Toolchain } from './compile/compiler.ts';
 import type { UnitCommand } from './compile/unit-command.ts';
 import { describeLivepatch } from './describe-livepatch.ts';
+import { judgeLivepatch } from './judge-livepatch.ts';
 import { loadKernel, type ShippedKernel } from './kernel/load-kernel.ts';
 import { openKit } from './kit/kit.ts';
 import { linkModule } from './link/link-module.ts';
-import { findAffectedUnits } from './patch/affected-units.ts';
+import { defaultMaxUnits, findAffectedUnits } from './patch/affected-units.ts';
 import { type AppliedPatch, applyPatches } from './patch/apply-patch.ts';
+import { withEarlierPatches } from './patch/earlier-patches.ts';
 import type { PatchText } from './patch/parse-patch.ts';
 
 export interface BuildRequest {
-  /** Applied in this order. */
+  /** Applied in this order, after those of `on`. */
   readonly patches: readonly PatchText[];
+  /** Livepatches that the new one contains, earliest first. */
+  readonly on?: readonly Bundle[];
+  /** More affected units than this are refused; default {@link defaultMaxUnits}. */
+  readonly maxUnits?: number;
   readonly release: string;
   /** What the user calls it: `ext4-mballoc`. */
   readonly name: string;
@@ -57,6 +73,12 @@ export interface PatchedUnit {
   readonly difference: UnitDifference;
 }
 
+/** What a build stands on and never changes: read once, good for any number of builds. */
+export interface BuildGround {
+  readonly kernel: ShippedKernel;
+  readonly database: CompileDatabase;
+}
+
 /**
  * Builds a livepatch. The same request on the same kernel gives the same bytes.
  *
@@ -64,27 +86,57 @@ export interface PatchedUnit {
  * @throws KstitchError - `kit-absent`, `no-functional-difference`, `compile-error`, and what else the stages throw
  */
 export async function buildLivepatch(context: Context, request: BuildRequest): Promise<BuildResult> {
+  return await buildOn(context, await readGround(context, request.release), request);
+}
+
+/**
+ * @param release - as `uname -r` prints it
+ * @throws KstitchError - `kit-absent`, and what reading the kernel and the kit's record of its units throws
+ */
+export async function readGround(context: Context, release: string): Promise<BuildGround> {
+  const kernel = await context.progress.step('read the kernel', async () =>
+    loadKernel(await openKit(release)),
+  );
+  return { kernel, database: await loadCompileDatabase(kernel.kit) };
+}
+
+/**
+ * As {@link buildLivepatch}, for a caller that builds more than one livepatch.
+ *
+ * @throws Refusal, KstitchError - as {@link buildLivepatch}
+ */
+export async function buildOn(
+  context: Context,
+  { kernel, database }: BuildGround,
+  request: Omit<BuildRequest, 'release'>,
+): Promise<BuildResult> {
   const { progress } = context;
   const slug = slugOf(request.name);
 
   // What runs: the shipped image is the measure of everything that follows.
-  const kernel = await progress.step('read the kernel', async () =>
-    loadKernel(await openKit(request.release)),
-  );
   const toolchain = await checkCompiler(context, kernel.banner);
 
   // What changes: texts in memory, then the units that are compiled from them.
-  const patch = await applyPatches(context, kernel.kit, request.patches);
-  const database = await loadCompileDatabase(kernel.kit);
-  const commands = await findAffectedUnits(context, kernel.kit, database, patch);
+  const { release, packageVersion } = kernel.kit;
+  const patches = withEarlierPatches(
+    { release, packageVersion, buildId: kernel.buildId },
+    request.on ?? [],
+    request.patches,
+  );
+  const patch = await applyPatches(context, kernel.kit, patches);
+  const commands = await findAffectedUnits(context, kernel.kit, database, patch, {
+    maxUnits: request.maxUnits ?? defaultMaxUnits,
+  });
 
   return await withTemporaryDirectory('build', async work => {
-    // Every unit three times: as shipped, before, after. From here on the source is not looked at again.
-    const objects = await compileThrice(context, kernel.kit, toolchain, patch, commands, work);
+    // Every unit before and after, and where that differs, as shipped. From here on the source is not looked at again.
+    const changed = await compileChanged(context, kernel.kit, toolchain, patch, commands, work);
 
     // What must be in the livepatch. All units are judged before any finding stops the run.
-    const units = await progress.step('compare', () => diffAll(kernel, commands, objects));
-    const patched = units.filter(unit => unit.difference.selection.patched.length > 0);
+    const units = await progress.step('compare', () => diffAll(kernel, changed));
+    const patched = units.filter(
+      ({ difference: { selection } }) => selection.atoms.length + selection.states.length > 0,
+    );
     for (const unit of units) context.diagnostics.push(...unit.difference.diagnostics);
     if (patched.length === 0) throw noDifference(commands);
 
@@ -95,10 +147,12 @@ export async function buildLivepatch(context: Context, request: BuildRequest): P
       kernel.moduleNames,
     );
     const { plan, extractions } = extractAll(kernel, moduleName, patched);
+    stopOnRefusals(findConflicts(plan));
     const wrapperSource = renderWrapper(plan, {
       template: await readFile(wrapperTemplate, 'utf8'),
       replace: true,
       description: `${request.name} for ${kernel.kit.release}`,
+      namespaces: namespacesOf(kernel, extractions),
     });
     const module = await progress.step('link the module', async () => {
       const linkDirectory = join(work, 'link');
@@ -111,11 +165,19 @@ export async function buildLivepatch(context: Context, request: BuildRequest): P
       return postLink(linked, plan);
     });
 
-    // Held against the kernel once more, by code that knows nothing of how it was made.
+    // Held against the kernel once more, by code that knows nothing of how it was made. It wants every module that
+    // something is looked up in.
+    for (const { object } of plan.references) if (object !== VMLINUX) await kernel.module(object);
     stopOnRefusals(checkLivepatch(module, plan, kernel.world));
 
+    // And against what the compiler made of the source, by code that shares none with all of the above.
+    const linked = { module, kernel, changed, units, linked: patched };
+    stopOnRefusals(
+      await progress.step('judge the module', () => judgeLivepatch(context, linked, join(work, 'oracle'))),
+    );
+
     const bundle = describeLivepatch({
-      patches: request.patches,
+      patches,
       patch,
       kernel,
       toolchain,
@@ -134,15 +196,16 @@ export async function buildLivepatch(context: Context, request: BuildRequest): P
  */
 async function diffAll(
   kernel: ShippedKernel,
-  commands: readonly UnitCommand[],
-  objects: readonly UnitObjects[],
+  changed: readonly ChangedUnit[],
 ): Promise<readonly PatchedUnit[]> {
   const units: PatchedUnit[] = [];
-  const findings: Diagnostic[] = [];
-  for (const [i, command] of commands.entries()) {
-    const bytes = objects[i] as UnitObjects;
+  const { peersOf, diagnostics } = await findAllPeers(changed);
+  const findings = [...diagnostics];
+  for (const unit of changed) {
+    const { command } = unit;
+    const bytes = await unit.load();
     // A unit that several modules share is patched in each of them.
-    for (const object of command.owner === 'vmlinux' ? [VMLINUX] : command.owner) {
+    for (const object of objectsOf(command)) {
       const shipped = object === VMLINUX ? kernel.vmlinux : await kernel.module(object);
       try {
         const difference = diffUnit(
@@ -155,8 +218,14 @@ async function diffAll(
           kernel.symbolsFor(shipped),
           x86_64,
           kernel.entrySizes,
+          peersOf(object),
         );
-        units.push({ command, object, difference });
+        // The next unit needs the memory of this one.
+        units.push({
+          command,
+          object,
+          difference: { ...difference, selection: detach(difference.selection) },
+        });
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         findings.push(...error.diagnostics);
@@ -167,47 +236,88 @@ async function diffAll(
   return units;
 }
 
+/** What the changed units of each object give each other: new globals. */
+async function findAllPeers(changed: readonly ChangedUnit[]) {
+  const globals = new Map<string, UnitGlobals[]>();
+  for (const unit of changed) {
+    const { command } = unit;
+    const { before, after } = await unit.load();
+    const read = readGlobals(
+      command.source,
+      readElf(before, `${command.object} before`),
+      readElf(after, `${command.object} after`),
+    );
+    for (const object of objectsOf(command)) globals.set(object, [...(globals.get(object) ?? []), read]);
+  }
+  const found = new Map([...globals].map(([object, list]) => [object, findPeers(list)]));
+  return {
+    peersOf: (object: string) => found.get(object)?.peers ?? noPeers,
+    diagnostics: [...found.values()].flatMap(({ diagnostics }) => diagnostics),
+  };
+}
+
+function objectsOf({ owner }: UnitCommand): readonly string[] {
+  return owner === 'vmlinux' ? [VMLINUX] : owner;
+}
+
 function extractAll(
   kernel: ShippedKernel,
   moduleName: string,
   units: readonly PatchedUnit[],
 ): { readonly plan: LivepatchPlan; readonly extractions: readonly Extraction[] } {
-  const linkNames = new LinkNames();
-  const functions = new Map<string, LivepatchPlan['objects'][number]['functions'][number][]>();
+  const linkNames = new LinkNames(name => kernel.world.symvers.has(name));
+  const planned = new Map<string, { functions: PatchedFunction[]; callbacks: ObjectCallback[] }>();
+  const states: SystemState[] = [];
   let aliases = 0;
-  const extractions = units.map(({ command, object, difference: { selection } }) => {
-    const shipped = selection.patched.map(f => ({ ...f, newSymbol: `kstitch_new_${aliases++}` }));
-    const list = functions.get(object) ?? [];
-    list.push(
-      ...shipped.map(({ oldName, oldSympos, newSymbol }) => ({
+  const extractions = units.flatMap(({ command, object, difference: { selection } }) => {
+    const unit = command.source;
+    const aliasOf = new Map<Atom, string>();
+    for (const { atom } of [...selection.patched, ...selection.callbacks]) {
+      if (!aliasOf.has(atom)) aliasOf.set(atom, `kstitch_new_${aliases++}`);
+    }
+    const newSymbolOf = (atom: Atom): string => aliasOf.get(atom) ?? '';
+    const { functions, callbacks } = planned.get(object) ?? { functions: [], callbacks: [] };
+    planned.set(object, { functions, callbacks });
+    functions.push(
+      ...selection.patched.map(({ atom, oldName, oldSympos }) => ({
         oldName,
         oldSympos,
-        newSymbol,
-        unit: command.source,
+        newSymbol: newSymbolOf(atom),
+        unit,
       })),
     );
-    functions.set(object, list);
-    const aliasOf = new Map(shipped.map(f => [f.atom, f.newSymbol]));
-    return extract(selection, {
+    callbacks.push(
+      ...selection.callbacks.map(({ kind, atom }) => ({
+        kind,
+        name: atom.name,
+        newSymbol: newSymbolOf(atom),
+        unit,
+      })),
+    );
+    states.push(...selection.states.map(state => ({ ...state, unit })));
+    // Which may be all that was asked for; the linker takes no empty object.
+    if (selection.atoms.length === 0) return [];
+    const extraction = extract(selection, {
       gate: object,
       linkNames,
-      aliasOf: atom => aliasOf.get(atom) ?? '',
+      aliasOf: newSymbolOf,
       staticCallKey: key => {
         const reference = referenceByName(kernel.symbolsFor(kernel.vmlinux), key, {});
         return 'code' in reference ? undefined : reference;
       },
     });
+    return [extraction];
   });
   // vmlinux first, then modules by name: the order of patching does not matter, the order of bytes does.
-  const objects = [...functions]
-    .map(([name, list]) => ({ name, functions: list }))
+  const objects = [...planned]
+    .map(([name, { functions, callbacks }]) => ({ name, functions, callbacks }))
     .sort((a, b) => Number(b.name === VMLINUX) - Number(a.name === VMLINUX) || (a.name < b.name ? -1 : 1));
-  return { plan: { moduleName, objects, references: linkNames.references() }, extractions };
+  return { plan: { moduleName, objects, states, references: linkNames.references() }, extractions };
 }
 
 /** Everything that decides about the bytes of the module, so that two different livepatches never share a name. */
 function inputHash(
-  request: BuildRequest,
+  request: Pick<BuildRequest, 'name'>,
   kernel: ShippedKernel,
   toolchain: Toolchain,
   patch: AppliedPatch,
@@ -252,4 +362,11 @@ async function writeResult(
     throw error;
   }
   return { modulePath, bundlePath, bundle };
+}
+
+function namespacesOf(kernel: ShippedKernel, extractions: readonly Extraction[]): string[] {
+  const names = extractions.flatMap(({ exports }) =>
+    exports.flatMap(name => kernel.world.symvers.get(name)?.namespace ?? []),
+  );
+  return [...new Set(names)].filter(name => name !== '').sort();
 }

@@ -66,14 +66,20 @@ export function describeLivepatch(story: LivepatchStory): Bundle {
             ? 'cold'
             : 'changed',
       })),
+      callbacks: object.callbacks.map(({ kind, name, unit }) => ({ kind, name, unit })),
     })),
+    states: plan.states,
     newSymbols: units.flatMap(newSymbols),
     references: plan.references.flatMap(({ object, name, sympos, gate }) => {
       const count = counts.get(`${object} ${name} ${sympos}`) ?? 0;
       return count === 0 ? [] : [{ object, name, sympos, gate, count }];
     }),
     exportedSymbols: [...new Set(extractions.flatMap(extraction => extraction.exports))].sort(),
-    patches: story.patch.patches,
+    patches: story.patches.map(({ bytes }, i) => ({
+      name: story.patch.patches[i]?.name ?? '',
+      sha256: story.patch.patches[i]?.sha256 ?? '',
+      text: Buffer.from(bytes).toString('latin1'),
+    })),
     cves: findCves(story.patches.map(({ bytes }) => Buffer.from(bytes).toString('latin1')).join('\n')),
     toolchain: { compiler: toolchain.compiler, linker: toolchain.linker },
     runPre: {

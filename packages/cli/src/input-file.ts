@@ -15,8 +15,9 @@ const MIB = 1024 * 1024;
 export const inputKinds = {
   patch: { noun: 'patch', limit: 16 * MIB },
   reproducer: { noun: 'reproducer', limit: MIB },
-  bundle: { noun: 'bundle', limit: 16 * MIB },
+  bundle: { noun: 'bundle', limit: 64 * MIB },
   livepatch: { noun: 'livepatch', limit: 256 * MIB },
+  object: { noun: 'object', limit: 512 * MIB },
 } as const satisfies Record<string, InputKind>;
 
 /**

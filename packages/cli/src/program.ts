@@ -2,6 +2,7 @@ import { type Argument, Command, type CommanderError } from 'commander';
 import type { Run } from './command-line.ts';
 import { addBuild } from './commands/build.ts';
 import { addDelta } from './commands/delta.ts';
+import { addDiffObjects } from './commands/diff-objects.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addKernel } from './commands/kernel.ts';
 import { addProve } from './commands/prove.ts';
@@ -70,6 +71,7 @@ Example:
 
   addKernel(program, run);
   addDelta(program, run);
+  addDiffObjects(program, run);
   addBuild(program, run);
   addInspect(program, run);
   addProve(program, run);

@@ -1,19 +1,19 @@
 /**
  * Compare: which correlated atoms differ.
  *
- * Two atoms are the same when bytes and relocations are, a relocation's target being the twin of the other's. Objects
- * that have no identity of their own (strings, constants, once-flags, private read-only tables) are compared by what
- * they hold, in place: a changed message makes a changed function. A private table that functions only read in place may
+ * A changed message makes a changed function (sameness.ts). A private table that functions only read in place may
  * change too; each function that reads it then counts as changed. Line numbers need no special case: the after-unit
  * was compiled with every untouched line at its old number.
  */
 import type { Architecture } from '@kstitch/arch/architecture';
 import type { Instructions } from '@kstitch/arch/instructions';
-import { hasFlag, SHF, STB } from '@kstitch/elf/constants';
-import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
+import { STB } from '@kstitch/elf/constants';
+import { type Diagnostic, diagnostic, type Place } from '@kstitch/report/diagnostic';
 import type { Correlation } from './correlate.ts';
-import type { Atom, Entry, Reference, Target, Unit } from './unit/atom.ts';
-import { coldParentOf, isSpecialStatic } from './unit/names.ts';
+import { Sameness } from './sameness.ts';
+import { type Atom, isReadOnly, type Unit } from './unit/atom.ts';
+import { contentKey } from './unit/content.ts';
+import { baseName, coldParentOf } from './unit/names.ts';
 
 export type ChangeReason = 'changed' | 'cold part changed';
 
@@ -26,6 +26,7 @@ export interface Comparison {
   readonly added: readonly Atom[];
   /** @returns whether references to the atom mean its contents, so that a patched function brings its own copy */
   isCopiedByContent(atom: Atom): boolean;
+  readonly sameness: Sameness;
   /** What changed and cannot be live-patched: data, init code, tables of the kernel. */
   readonly diagnostics: readonly Diagnostic[];
 }
@@ -43,17 +44,17 @@ class Comparer {
   readonly #before: Unit;
   readonly #after: Unit;
   readonly #correlation: Correlation;
-  /** Objects whose address is in data or is made by code: a copy of theirs could be told from the original. */
-  readonly #addressTaken: ReadonlySet<Atom>;
-  readonly #replaced = new Set<Atom>();
-  readonly #verdicts = new Map<Atom, boolean>();
+  readonly #arch: Architecture;
+  readonly #sameness: Sameness;
+  #addressTaken: ReadonlySet<Atom> | undefined;
   readonly #diagnostics: Diagnostic[] = [];
 
   constructor(before: Unit, after: Unit, correlation: Correlation, arch: Architecture) {
     this.#before = before;
     this.#after = after;
     this.#correlation = correlation;
-    this.#addressTaken = new Set([...findAddressTaken(before, arch), ...findAddressTaken(after, arch)]);
+    this.#arch = arch;
+    this.#sameness = new Sameness(before, after, correlation, arch);
   }
 
   run(): Comparison {
@@ -70,14 +71,17 @@ class Comparer {
     for (const after of this.#after.atoms) {
       if (after.kind !== 'function' && after.kind !== 'object') continue;
       const before = this.#correlation.beforeOf.get(after);
-      if (after.init || after.kept !== undefined) {
-        this.#checkFrozen(before, after);
+      if (after.kept !== undefined) continue;
+      if (after.init) {
+        this.#checkInit(before, after);
       } else if (after.kind === 'function') {
-        if (before === undefined) added.push(after);
-        else if (!this.#same(before, after)) changed.set(after, 'changed');
+        if (before?.init === true) this.#diagnostics.push(this.#initChanged(after, 'changes'));
+        else if (before === undefined) added.push(after);
+        else if (!this.#sameness.same(before, after)) changed.set(after, 'changed');
       }
     }
     this.#checkVanished();
+    this.#checkTables();
 
     // A cold part is no function to the kernel: its parent is patched in its place.
     for (const cold of [...changed.keys(), ...added]) {
@@ -90,100 +94,30 @@ class Comparer {
       }
     }
     return {
-      replaced: this.#replaced,
+      replaced: this.#sameness.replaced,
       changed,
       added: added.filter(atom => coldParentOf(atom.name) === undefined),
-      isCopiedByContent: atom => this.isCopiedByContent(atom),
+      isCopiedByContent: atom => this.#sameness.isCopiedByContent(atom),
+      sameness: this.#sameness,
       diagnostics: this.#diagnostics,
     };
   }
 
-  isCopiedByContent(atom: Atom): boolean {
-    switch (atom.kind) {
-      case 'string':
-      case 'constant':
-      case 'chunk':
-        return true;
-      case 'function':
-        return false;
-      case 'object':
-        if (atom.init || atom.kept !== undefined) return false;
-        return isSpecialStatic(atom.name) || (isReadOnly(atom) && atom.name === '');
-    }
-  }
-
   #compareObject(before: Atom, after: Atom): void {
-    if (after.init || after.kept !== undefined || this.isCopiedByContent(after)) return;
-    if (this.#same(before, after)) return;
-    if (this.#isPrivateTable(before) && this.#isPrivateTable(after)) this.#replaced.add(after);
+    if (after.init || after.kept !== undefined || this.#sameness.isCopiedByContent(after)) return;
+    if (memoryOf(before) === memoryOf(after) && this.#sameness.same(before, after)) return;
+    if (this.#isPrivateTable(before) && this.#isPrivateTable(after)) this.#sameness.replaced.add(after);
     else this.#diagnostics.push(this.#dataChanged(before, after));
   }
 
   /** Local, read-only and only ever read in place: nobody but functions of this unit can tell a copy from it. */
   #isPrivateTable(atom: Atom): boolean {
-    return isReadOnly(atom) && atom.symbol?.bind === STB.LOCAL && !this.#addressTaken.has(atom);
-  }
-
-  #same(before: Atom, after: Atom): boolean {
-    const known = this.#verdicts.get(after);
-    if (known !== undefined) return known;
-    // Twins that refer to each other in a circle are the same unless something else tells them apart.
-    this.#verdicts.set(after, true);
-    const same = this.#sameContents(before, after);
-    this.#verdicts.set(after, same);
-    return same;
-  }
-
-  #sameContents(before: Atom, after: Atom): boolean {
-    return (
-      before.size === after.size &&
-      before.entry === after.entry &&
-      Buffer.compare(before.bytes, after.bytes) === 0 &&
-      this.#sameReferences(before.references, after.references) &&
-      this.#sameEntries(before.entries, after.entries)
-    );
-  }
-
-  #sameEntries(before: readonly Entry[], after: readonly Entry[]): boolean {
-    return (
-      before.length === after.length &&
-      before.every((entry, i) => {
-        const other = after[i];
-        return (
-          other !== undefined &&
-          entry.section.name === other.section.name &&
-          entry.ownerOffset === other.ownerOffset &&
-          Buffer.compare(entry.bytes, other.bytes) === 0 &&
-          this.#sameReferences(entry.references, other.references)
-        );
-      })
-    );
-  }
-
-  #sameReferences(before: readonly Reference[], after: readonly Reference[]): boolean {
-    return (
-      before.length === after.length &&
-      before.every((reference, i) => {
-        const other = after[i];
-        return (
-          other !== undefined &&
-          reference.offset === other.offset &&
-          reference.type === other.type &&
-          reference.bias === other.bias &&
-          this.#sameTarget(reference.target, other.target)
-        );
-      })
-    );
-  }
-
-  #sameTarget(before: Target, after: Target): boolean {
-    if (before.offset !== after.offset) return false;
-    if (before.kind === 'external') return after.kind === 'external' && before.name === after.name;
-    if (after.kind === 'external') return false;
-    if (this.isCopiedByContent(before.atom) && this.isCopiedByContent(after.atom)) {
-      return before.atom.kind === after.atom.kind && this.#same(before.atom, after.atom);
-    }
-    return this.#correlation.beforeOf.get(after.atom) === before.atom && !this.#replaced.has(after.atom);
+    if (!isReadOnly(atom) || atom.symbol?.bind !== STB.LOCAL) return false;
+    this.#addressTaken ??= new Set([
+      ...findAddressTaken(this.#before, this.#arch),
+      ...findAddressTaken(this.#after, this.#arch),
+    ]);
+    return !this.#addressTaken.has(atom);
   }
 
   #dataChanged(before: Atom, after: Atom): Diagnostic {
@@ -195,39 +129,89 @@ class Comparer {
     );
   }
 
-  /** Init code has run and is gone; tables of the kernel (exports, parameters) were read when it booted. */
-  #checkFrozen(before: Atom | undefined, after: Atom): void {
-    if (before !== undefined && this.#same(before, after)) return;
+  /** Init code has run and is gone. */
+  #checkInit(before: Atom | undefined, after: Atom): void {
+    if (before?.init === true && this.#sameness.same(before, after)) return;
     if (before === undefined && after.name === '') return;
-    this.#diagnostics.push(this.#frozenChanged(after, before === undefined ? 'adds' : 'changes'));
+    this.#diagnostics.push(this.#initChanged(after, before === undefined ? 'adds' : 'changes'));
   }
 
   #checkVanished(): void {
     for (const before of this.#before.atoms) {
-      if ((!before.init && before.kept === undefined) || before.name === '') continue;
-      if (!this.#correlation.afterOf.has(before))
-        this.#diagnostics.push(this.#frozenChanged(before, 'removes'));
+      if (!before.init || before.name === '' || this.#correlation.afterOf.has(before)) continue;
+      this.#diagnostics.push(this.#initChanged(before, 'removes'));
     }
   }
 
-  #frozenChanged(atom: Atom, verb: 'adds' | 'changes' | 'removes'): Diagnostic {
-    const place = {
-      unit: this.#after.name,
-      symbol: atom.name || atom.section.name,
-      section: atom.section.name,
-    };
-    const name = atom.kind === 'function' ? `${atom.name}()` : `'${atom.name || atom.section.name}'`;
-    return atom.kept === undefined
-      ? diagnostic('init-changed', place, `the patch ${verb} ${name}, which runs only at boot or module load`)
-      : diagnostic(
-          'table-changed',
-          place,
-          `the patch ${verb} ${atom.kept}: ${name} in section '${atom.section.name}'`,
+  #initChanged(atom: Atom, verb: 'adds' | 'changes' | 'removes'): Diagnostic {
+    const name = atom.kind === 'function' ? `${atom.name}()` : `'${nameOf(atom)}'`;
+    const text = `the patch ${verb} ${name}, which runs only at boot or module load`;
+    return diagnostic('init-changed', this.#placeOf(atom), text);
+  }
+
+  /**
+   * Tables of the kernel (exports, parameters) were read when it booted. Their entries are numbered anew all the time
+   * (`__UNIQUE_ID_alias337`), so they are counted by what they hold.
+   */
+  #checkTables(): void {
+    const before = tableEntries(this.#before);
+    const after = tableEntries(this.#after);
+    for (const [verb, ours, theirs] of [
+      ['adds', after, before],
+      ['removes', before, after],
+    ] as const) {
+      for (const [key, atoms] of ours) {
+        const [atom] = atoms;
+        if (atom?.kept === undefined || atoms.length <= (theirs.get(key)?.length ?? 0)) continue;
+        const { what, harmless } = atom.kept;
+        const text = `the patch ${verb} ${what}: '${nameOf(atom)}' in section '${atom.section.name}'`;
+        this.#diagnostics.push(
+          diagnostic(harmless ? 'table-left' : 'table-changed', this.#placeOf(atom), text),
         );
+      }
+    }
+  }
+
+  #placeOf(atom: Atom): Place {
+    return { unit: this.#after.name, symbol: nameOf(atom), section: atom.section.name };
   }
 }
 
-/** Objects whose address something holds or makes, other than a function that reads or writes through it. */
+/**
+ * What code may do to an object, by what instructions, and how it may count on its address: `const`, __ro_after_init,
+ * per-CPU and plain variables differ, and so does a stricter alignment.
+ */
+function memoryOf(atom: Atom): string {
+  if (isReadOnly(atom)) return 'read-only';
+  const kind = /^\.data\.\.(percpu|ro_after_init)/.exec(atom.section.name)?.[1] ?? 'writable';
+  return `${kind}, aligned to ${atom.size === 0 ? 0 : alignmentOf(atom)}`;
+}
+
+/** Of an object with a section of its own; others take their place as it comes. */
+function alignmentOf(atom: Atom): number {
+  return atom.section.sh_size === atom.size ? atom.section.sh_addralign : 0;
+}
+
+function nameOf(atom: Atom): string {
+  return atom.name || atom.section.name;
+}
+
+function tableEntries(unit: Unit): Map<string, Atom[]> {
+  const entries = new Map<string, Atom[]>();
+  for (const atom of unit.atoms) {
+    if (atom.kept === undefined || atom.name === '') continue;
+    const key = `${atom.section.name} ${baseName(atom.name)} ${contentKey(atom)}`;
+    const list = entries.get(key);
+    if (list === undefined) entries.set(key, [atom]);
+    else list.push(atom);
+  }
+  return entries;
+}
+
+/**
+ * Objects whose address something holds or makes, other than a function that reads or writes through it: a copy could be
+ * told from the original.
+ */
 function* findAddressTaken(unit: Unit, arch: Architecture): Iterable<Atom> {
   for (const atom of unit.atoms) {
     const isCode = atom.kind === 'function' && !atom.init;
@@ -244,8 +228,4 @@ function* findAddressTaken(unit: Unit, arch: Architecture): Iterable<Atom> {
       for (const { target } of entry.references) if (target.kind === 'atom') yield target.atom;
     }
   }
-}
-
-function isReadOnly(atom: Atom): boolean {
-  return !hasFlag(atom.section.sh_flags, SHF.WRITE);
 }

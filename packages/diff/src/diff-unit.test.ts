@@ -20,6 +20,10 @@ interface Expectation {
   readonly selected?: readonly string[];
   readonly selectedBase?: readonly string[];
   readonly reasons?: readonly string[];
+  /** `kind: function`. */
+  readonly callbacks?: readonly string[];
+  /** `id: version`, in the order of the records. */
+  readonly states?: readonly string[];
   /** `name,sympos`, in order of first use. */
   readonly klp?: readonly string[];
   readonly klpBase?: readonly string[];
@@ -27,6 +31,8 @@ interface Expectation {
   readonly carried?: Readonly<Record<string, number>>;
   /** How many things speak against unloading; 0 when left out. */
   readonly hazards?: number;
+  /** Codes of cautions, in order. */
+  readonly cautions?: readonly string[];
   readonly note?: string;
 }
 
@@ -45,8 +51,13 @@ for (const name of readdirSync(cases).sort()) {
       assert.throws(run, (error: unknown) => error instanceof Refusal && error.code === expected.refused);
       return;
     }
-    const { selection } = run();
-    const linkNames = new LinkNames();
+    const { selection, diagnostics } = run();
+    if (expected.cautions)
+      assert.deepEqual(
+        diagnostics.map(d => d.code),
+        expected.cautions,
+      );
+    const linkNames = new LinkNames(name => exported.has(name));
     const extraction = extract(selection, {
       gate: 'vmlinux',
       linkNames,
@@ -55,6 +66,15 @@ for (const name of readdirSync(cases).sort()) {
     });
     checkPatched(selection, expected);
     checkExtraction(extraction, linkNames, expected);
+    const aliased = [...selection.patched, ...selection.callbacks].map(
+      ({ atom }) => `kstitch_new_${atom.id}`,
+    );
+    const aliases = readElf(extraction.object, 'extracted').symbols.map(symbol => symbol.name);
+    assert.deepEqual(
+      aliases.filter(alias => alias.startsWith('kstitch_new_')).sort(),
+      [...new Set(aliased)].sort(),
+      'what the wrapper refers to has an alias',
+    );
     assert.equal(selection.unloadHazards.length, expected.hazards ?? 0);
   });
 }
@@ -88,6 +108,14 @@ function checkPatched(selection: UnitDifference['selection'], expected: Expectat
   if (expected.selectedBase) {
     assert.deepEqual(named.map(atom => baseName(atom.name)).sort(), expected.selectedBase.toSorted());
   }
+  assert.deepEqual(
+    selection.callbacks.map(({ kind, atom }) => `${kind}: ${atom.name}`).toSorted(),
+    (expected.callbacks ?? []).toSorted(),
+  );
+  assert.deepEqual(
+    selection.states.map(({ id, version }) => `${id}: ${version}`),
+    expected.states ?? [],
+  );
   if (expected.reasons)
     assert.deepEqual(
       selection.patched.map(f => f.reason),
@@ -110,7 +138,11 @@ function checkExtraction(extraction: Extraction, linkNames: LinkNames, expected:
   const file = readElf(extraction.object, 'extracted');
   const undefinedSymbols = file.symbols.filter(symbol => symbol.index > 0 && symbol.st_shndx === 0);
   assert.deepEqual(
-    undefinedSymbols.map(symbol => symbol.name).sort(),
+    // The wrapper defines the livepatch itself.
+    undefinedSymbols
+      .map(symbol => symbol.name)
+      .filter(name => name !== 'kstitch_patch')
+      .sort(),
     [...extraction.exports, ...references.map(r => r.linkName)].sort(),
     'an extracted object leaves nothing undefined but what was decided',
   );

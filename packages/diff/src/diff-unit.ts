@@ -4,6 +4,7 @@ import type { ElfFile } from '@kstitch/elf/model';
 import { type Diagnostic, stopOnRefusals } from '@kstitch/report/diagnostic';
 import { compareUnits } from './compare.ts';
 import { correlate } from './correlate.ts';
+import { noPeers, type Peers } from './peers.ts';
 import type { KernelSymbols } from './references.ts';
 import { type PlacementFigures, placeUnit } from './run-pre/place-unit.ts';
 import { compareBeforeToShipped } from './run-pre/same-code.ts';
@@ -23,7 +24,7 @@ export interface CompiledUnit {
 }
 
 export interface UnitDifference {
-  /** What goes into the livepatch; nothing where `selection.patched` is empty. */
+  /** What goes into the livepatch; nothing where `selection.atoms` is empty. */
   readonly selection: Selection;
   readonly runPre: PlacementFigures & { readonly widthOnly: number };
   /** Cautions and notes. */
@@ -34,6 +35,7 @@ export interface UnitDifference {
  * From three objects of one unit to what must be in the livepatch.
  *
  * @param symbols - the shipped object that the unit is part of
+ * @param peers - what the patched units of that object give each other
  * @throws Refusal - at the end of the first stage that finds something a livepatch cannot do
  * @throws KstitchError - `unit-malformed`
  */
@@ -42,6 +44,7 @@ export function diffUnit(
   symbols: KernelSymbols,
   arch: Architecture,
   sizes: EntrySizes,
+  peers: Peers = noPeers,
 ): UnitDifference {
   const asShipped = readUnit(unit.asShipped, unit.name, arch, sizes);
   const before = readUnit(unit.before, unit.name, arch, sizes);
@@ -67,6 +70,7 @@ export function diffUnit(
     shippedTwins: shippedTwins.twins,
     placement: placed.placement,
     symbols,
+    peers,
     arch,
   });
   stopOnRefusals(selection.diagnostics);

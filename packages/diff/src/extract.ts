@@ -4,7 +4,7 @@
  * Every function and object gets a section of its own, as the compiler made it; strings, constants, chunks and
  * special-section entries are gathered by section name, because the module loader looks at one section of a name
  * (kernel/module/main.c: find_sec()). Symbols are local, so that units cannot collide; a patched function has a global
- * alias besides for the wrapper to refer to. What the running kernel provides is undefined: global where the module
+ * alias besides for the wrapper to refer to, and so has a new global that other units refer to. What the running kernel provides is undefined: global where the module
  * loader binds it, weak where post-link will make a klp symbol of it.
  */
 import { EM, ET, hasFlag, SHF, SHT, STB, STT } from '@kstitch/elf/constants';
@@ -25,8 +25,8 @@ export interface ExtractOptions {
   /** The object that the unit is part of: gate of its klp relocations. */
   readonly gate: string;
   readonly linkNames: LinkNames;
-  /** @returns the global alias of a patched function: `kstitch_new_3` */
-  aliasOf(atom: Atom): string;
+  /** @returns the global alias of a patched function or a callback: `kstitch_new_3` */
+  readonly aliasOf: (atom: Atom) => string;
   /**
    * @param key - name of a static call's key
    * @returns where the running kernel has it, or undefined when the module loader finds it through its trampoline
@@ -52,8 +52,6 @@ interface Home {
   readonly section: SectionId;
   /** Of the atom's first byte, in the section. */
   readonly offset: number;
-  /** Undefined for what has no name: it is reached through its section's symbol. */
-  readonly symbol: SymbolId | undefined;
 }
 
 /** A section that grows while atoms or entries are gathered in it. */
@@ -89,7 +87,7 @@ class Extractor {
   }
 
   run(): Extraction {
-    const { atoms, patched } = this.#selection;
+    const { atoms, patched, callbacks, offered } = this.#selection;
 
     // First every atom gets its place, so that any reference can be written.
     const relocated: {
@@ -111,21 +109,23 @@ class Extractor {
       }
     }
     for (const atom of atoms) {
-      for (const entry of atom.entries) this.#gatherEntry(gatherings, entry);
+      for (const entry of this.#selection.entriesOf(atom)) this.#gatherEntry(gatherings, entry);
     }
     const sections = new Map<string, SectionId>();
     for (const [key, gathering] of gatherings) sections.set(key, this.#addGathering(key, gathering));
     for (const { atom, key, offset } of gatheredAtoms) {
-      this.#homes.set(atom, { section: sections.get(key) as SectionId, offset, symbol: undefined });
+      this.#homes.set(atom, { section: sections.get(key) as SectionId, offset });
     }
 
     // Every atom has its place; from here on only relocations are added.
     for (const { section, references } of relocated) this.#relocate(section, [{ references, offset: 0 }]);
-    // objtool wants entries to refer to code as the assembler does, by section symbol.
     for (const [key, gathering] of gatherings)
-      this.#relocate(sections.get(key) as SectionId, gathering.pending, true);
+      this.#relocate(sections.get(key) as SectionId, gathering.pending);
 
-    for (const { atom } of patched) this.#addAlias(atom);
+    const { aliasOf, linkNames, gate } = this.#options;
+    const named = new Set([...patched, ...callbacks].map(({ atom }) => atom));
+    for (const atom of named) this.#addAlias(atom, aliasOf(atom));
+    for (const atom of offered) this.#addAlias(atom, linkNames.peerName(atom.name, gate));
     this.#addStaticCallKeys();
     return {
       object: writeElf(this.#builder),
@@ -146,17 +146,16 @@ class Extractor {
           ? { kind: 'nobits', size: atom.size }
           : { kind: 'bytes', bytes: atom.bytes },
     });
-    const symbol =
-      name === ''
-        ? undefined
-        : this.#builder.addSymbol({
-            name,
-            place: id,
-            st_value: BigInt(atom.entry),
-            st_size: BigInt(atom.size - atom.entry),
-            type: atom.kind === 'function' ? STT.FUNC : STT.OBJECT,
-          });
-    const home: Home = { section: id, offset: 0, symbol };
+    if (name !== '') {
+      this.#builder.addSymbol({
+        name,
+        place: id,
+        st_value: BigInt(atom.entry),
+        st_size: BigInt(atom.size - atom.entry),
+        type: atom.kind === 'function' ? STT.FUNC : STT.OBJECT,
+      });
+    }
+    const home: Home = { section: id, offset: 0 };
     this.#homes.set(atom, home);
     return home;
   }
@@ -182,11 +181,10 @@ class Extractor {
   #relocate(
     section: SectionId,
     parts: readonly { readonly references: readonly Reference[]; readonly offset: number }[],
-    bySection = false,
   ): void {
     const entries: RelocationEntry[] = [];
     for (const { references, offset } of parts) {
-      for (const reference of references) entries.push(this.#relocation(reference, offset, bySection));
+      for (const reference of references) entries.push(this.#relocation(reference, offset));
     }
     if (entries.length === 0) return;
     this.#builder.addSection({
@@ -195,7 +193,7 @@ class Extractor {
     });
   }
 
-  #relocation(reference: Reference, offset: number, bySection: boolean): RelocationEntry {
+  #relocation(reference: Reference, offset: number): RelocationEntry {
     const resolution = this.#selection.resolve(reference);
     const { target } = reference;
     const entry = target.kind === 'atom' ? target.atom.entry : 0;
@@ -205,13 +203,16 @@ class Extractor {
       const home = this.#homes.get(resolution.atom);
       if (home === undefined)
         throw new RangeError(`'${resolution.atom.name}' is referred to but not selected`);
-      if (bySection || home.symbol === undefined) {
-        symbol = this.#builder.sectionSymbol(home.section);
-        addend += home.offset;
-      } else {
-        symbol = home.symbol;
-        addend -= entry;
-      }
+      // As the assembler does for local symbols, and objtool expects: a jump to `foo.cold` by name would be a tail call to it.
+      symbol = this.#builder.sectionSymbol(home.section);
+      addend += home.offset;
+    } else if (resolution.kind === 'peer') {
+      symbol = this.#undefinedSymbol(
+        this.#options.linkNames.peerName(resolution.name, this.#options.gate),
+        STB.GLOBAL,
+      );
+    } else if (resolution.kind === 'wrapper') {
+      symbol = this.#undefinedSymbol(resolution.name, STB.GLOBAL);
     } else {
       symbol = this.#kernelSymbol(resolution);
       addend -= entry;
@@ -220,14 +221,15 @@ class Extractor {
   }
 
   #kernelSymbol(reference: KernelReference): SymbolId {
-    let name = reference.name;
-    let bind: number = STB.GLOBAL;
     if (reference.kind === 'export') {
-      this.#exports.add(name);
-    } else {
-      name = this.#options.linkNames.nameOf(reference, this.#options.gate);
-      bind = STB.WEAK;
+      this.#exports.add(reference.name);
+      return this.#undefinedSymbol(reference.name, STB.GLOBAL);
     }
+    const { linkNames, gate } = this.#options;
+    return this.#undefinedSymbol(linkNames.nameOf(reference, gate), STB.WEAK);
+  }
+
+  #undefinedSymbol(name: string, bind: number): SymbolId {
     const known = this.#undefined.get(name);
     if (known !== undefined) return known;
     const symbol = this.#builder.addSymbol({ name, place: 'undefined', bind });
@@ -235,27 +237,29 @@ class Extractor {
     return symbol;
   }
 
-  #addAlias(atom: Atom): void {
+  #addAlias(atom: Atom, alias: string): void {
     const home = this.#homes.get(atom);
-    if (home === undefined) throw new RangeError(`'${atom.name}' is patched but not selected`);
+    if (home === undefined) throw new RangeError(`'${atom.name}' has an alias but is not selected`);
     this.#builder.addSymbol({
-      name: this.#options.aliasOf(atom),
+      name: alias,
       place: home.section,
       st_value: BigInt(atom.entry),
-      st_size: BigInt(atom.size - atom.entry),
       bind: STB.GLOBAL,
-      type: STT.FUNC,
+      // Were it a function too, objtool would take it for the function itself, and the jump to `foo.cold` for a tail call.
+      type: STT.NOTYPE,
     });
   }
 
   /** objtool looks a static call's key up by name; without it, it would put the trampoline where the key belongs. */
   #addStaticCallKeys(): void {
     for (const name of this.#undefined.keys()) {
-      // The loader maps an exported trampoline to its key (.static_call_tramp_key): one klp relocation less for each call.
-      if (!name.startsWith('__SCT__') || this.#exports.has(name)) continue;
+      if (!name.startsWith('__SCT__')) continue;
       const key = `__SCK__${name.slice('__SCT__'.length)}`;
       const reference = this.#undefined.has(key) ? undefined : this.#options.staticCallKey(key);
-      if (reference !== undefined) this.#kernelSymbol(reference);
+      // EXPORT_STATIC_CALL() exports the key; EXPORT_STATIC_CALL_TRAMP() does not, and leaves a .static_call_tramp_key that
+      // the loader maps the trampoline by: one klp relocation less for each call.
+      if (reference === undefined || (this.#exports.has(name) && reference.kind !== 'export')) continue;
+      this.#kernelSymbol(reference);
     }
   }
 }

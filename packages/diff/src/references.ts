@@ -10,6 +10,9 @@
  *   new function or object; cold part of a patched one  a copy
  *   function or object of this unit, unchanged          the running kernel's
  *   symbol of another unit that this unit used before   the running kernel's, as the shipped unit resolves it
+ *   new function or object of another unit of the same  the copy that this unit brings
+ *   object and the same livepatch
+ *   kstitch_patch                                       the livepatch's own, from its wrapper
  *   symbol of another unit, new here                    the running kernel's if its name is unique, else refused
  *
  * "The running kernel's" is an ordinary undefined symbol where vmlinux exports it, else a klp relocation with the sympos
@@ -66,13 +69,14 @@ export function referenceAt(
 /**
  * A symbol that no site of the shipped object places: another object's export, or one that the unit did not use before.
  *
- * A module's export is taken only where the patched module depends on that module already: elsewhere it may not be
+ * A static symbol is none of this unit's, unless the patch publishes it. A module's export is taken only where the patched module depends on that module already: elsewhere it may not be
  * loaded when the relocation is applied.
  */
 export function referenceByName(
   symbols: KernelSymbols,
   name: string,
   place: Place,
+  published = false,
 ): KernelReference | Diagnostic {
   const { shipped } = symbols;
   const exporter = symbols.exporterOf(name);
@@ -83,6 +87,10 @@ export function referenceByName(
     const addresses = object.named(name);
     const [address] = addresses;
     if (address === undefined) continue;
+    if (!published && !object.isGlobal(name, address)) {
+      const text = `'${name}' is a static symbol of another unit of the shipped ${object.name}`;
+      return diagnostic('symbol-unresolved', place, text);
+    }
     if (addresses.length === 1)
       return referenceAt({ ...symbols, shipped: object }, name, address, false, place);
     const text = `'${name}' is ${addresses.length} symbols of the shipped ${object.name}, and this unit did not use it before`;

@@ -1,12 +1,12 @@
 /**
  * Select: the changed functions, and with them everything that they reach and that the running kernel does not have.
  *
- * The closure starts at the changed functions alone: a new function that nothing reaches stays out. Every reference met
+ * The closure starts at the changed functions and the callbacks: a new function that nothing reaches stays out. Every reference met
  * on the way is decided once (references.ts); after this stage no reference is open.
  */
 import type { Architecture } from '@kstitch/arch/architecture';
 import { Flow, type Instructions, instructionAt } from '@kstitch/arch/instructions';
-import { hasFlag, SHF, STB } from '@kstitch/elf/constants';
+import { hasFlag, SHF, SHT, STB } from '@kstitch/elf/constants';
 import { type Diagnostic, diagnostic, type Place } from '@kstitch/report/diagnostic';
 import type { ChangeReason, Comparison } from './compare.ts';
 import type { Correlation } from './correlate.ts';
@@ -20,7 +20,9 @@ import {
 } from './references.ts';
 import type { Placement } from './run-pre/place-unit.ts';
 import type { ShippedTwins } from './run-pre/same-code.ts';
-import type { Atom, Entry, Reference, Unit } from './unit/atom.ts';
+import type { Address } from './run-pre/shipped-object.ts';
+import { type SelectedCallback, selectCallbacks } from './select-callbacks.ts';
+import type { Atom, Entry, Reference, RequestedState, Unit } from './unit/atom.ts';
 import { coldParentOf } from './unit/names.ts';
 
 /** A function that the livepatch redirects. */
@@ -37,21 +39,33 @@ export type Resolution =
   | { readonly kind: 'copy'; readonly atom: Atom }
   /** A new global that another unit of the same object brings. */
   | { readonly kind: 'peer'; readonly name: string }
+  /** The `struct klp_patch` that the wrapper defines. */
+  | { readonly kind: 'wrapper'; readonly name: string }
   | KernelReference;
 
 export interface Selection {
   readonly unit: Unit;
   readonly patched: readonly PatchedFunction[];
+  /** In the order of the unit's records. */
+  readonly callbacks: readonly SelectedCallback[];
+  readonly states: readonly RequestedState[];
   /** Everything that goes into the livepatch, patched functions included, in unit order. */
   readonly atoms: readonly Atom[];
   /** New globals among them that other units of the same object refer to. */
   readonly offered: readonly Atom[];
+  /** @returns the special-section entries of a selected atom that go with it */
+  entriesOf(atom: Atom): readonly Entry[];
   /** @returns what a reference of a selected atom, or of one of its entries, means */
   resolve(reference: Reference): Resolution;
   /** Why the module's memory may be in use after it was disabled; empty when nothing speaks against removing it. */
   readonly unloadHazards: readonly string[];
   readonly diagnostics: readonly Diagnostic[];
 }
+
+const vmlinuxName = 'vmlinux';
+
+/** The livepatch's `struct klp_patch` (packages/livepatch/templates: wrapper.c, kstitch.h). */
+const wrapperSymbol = 'kstitch_patch';
 
 /** Where one unit stands in the running kernel, and what it became. */
 export interface SelectInput {
@@ -73,6 +87,8 @@ export function select(input: SelectInput): Selection {
 class Selector {
   readonly #input: SelectInput;
   readonly #selected = new Set<Atom>();
+  readonly #entries = new Map<Atom, readonly Entry[]>();
+  #neverKey: Atom | undefined;
   readonly #resolutions = new Map<Reference, Resolution>();
   readonly #patched: PatchedFunction[] = [];
   readonly #offered: Atom[] = [];
@@ -90,20 +106,30 @@ class Selector {
     for (const [atom, reason] of comparison.changed) this.#patch(atom, reason);
     for (const atom of after.atoms) if (this.#isWanted(atom)) this.#offer(atom);
 
+    const { callbacks, diagnostics } = selectCallbacks(after, atom => this.#isNew(atom));
+    this.#diagnostics.push(...diagnostics);
+    for (const { atom } of callbacks) this.#add(atom);
+
     // The closure: an atom selected brings what it refers to.
     for (let atom = this.#pending.pop(); atom !== undefined; atom = this.#pending.pop()) this.#follow(atom);
 
     const resolutions = this.#resolutions;
+    const entries = this.#entries;
     return {
       unit: after,
       patched: this.#patched,
-      atoms: after.atoms.filter(atom => this.#selected.has(atom)),
+      callbacks,
+      states: after.requests.states,
+      atoms: [...after.atoms, ...(this.#neverKey ? [this.#neverKey] : [])].filter(atom =>
+        this.#selected.has(atom),
+      ),
       offered: this.#offered,
       resolve(reference) {
         const resolution = resolutions.get(reference);
         if (resolution === undefined) throw new RangeError('The reference belongs to no selected atom');
         return resolution;
       },
+      entriesOf: atom => entries.get(atom) ?? [],
       unloadHazards: [...this.#hazards],
       diagnostics: this.#diagnostics,
     };
@@ -154,6 +180,11 @@ class Selector {
     );
   }
 
+  #isNew(atom: Atom): boolean {
+    const { beforeOf, ambiguous } = this.#input.correlation;
+    return !beforeOf.has(atom) && !ambiguous.has(atom);
+  }
+
   #offer(atom: Atom): void {
     this.#offered.push(atom);
     this.#add(atom);
@@ -176,9 +207,41 @@ class Selector {
 
   #follow(atom: Atom): void {
     for (const reference of atom.references) this.#decide(atom, undefined, reference);
-    for (const entry of atom.entries) {
+    const entries = atom.entries.map(entry => this.#keyedEntry(atom, entry));
+    this.#entries.set(atom, entries);
+    for (const entry of entries) {
       for (const reference of entry.references) this.#decide(atom, entry, reference);
     }
+  }
+
+  /**
+   * Jump-label sites are set up before klp relocations of modules are applied (kernel/module/main.c: the COMING notifiers
+   * run first), so a site cannot have its key in a module. A tracepoint's site gets a key of the livepatch that is never
+   * switched on: dropping the site instead would leave objtool with code that nothing reaches.
+   */
+  #keyedEntry(atom: Atom, entry: Entry): Entry {
+    const key = entry.section.name === '__jump_table' ? entry.references.at(-1) : undefined;
+    const resolution = key && this.#resolve(atom, entry, key);
+    if (key === undefined || resolution === undefined || 'code' in resolution) return entry;
+    if (resolution.kind !== 'klp' || resolution.object === vmlinuxName) return entry;
+    const place = this.#place(atom, entry.ownerOffset);
+    const { name } = resolution;
+    if (!name.startsWith('__tracepoint_')) {
+      const text = `${atom.name}() uses the static key '${name}' of module '${resolution.object}'`;
+      this.#diagnostics.push(diagnostic('module-static-key', place, text));
+      return entry;
+    }
+    const tracepoint = name.slice('__tracepoint_'.length);
+    const text = `tracepoint '${tracepoint}' stays silent in ${atom.name}() while the livepatch is loaded`;
+    this.#diagnostics.push(diagnostic('tracepoint-inert', place, text));
+    this.#neverKey ??= makeNeverKey(this.#input.after.atoms.length);
+    // The low bits of a key's address are flags of the site (include/linux/jump_label.h: struct jump_entry).
+    const flags = key.target.offset & 3;
+    const never: Reference = { ...key, target: { kind: 'atom', atom: this.#neverKey, offset: flags } };
+    return {
+      ...entry,
+      references: entry.references.map(reference => (reference === key ? never : reference)),
+    };
   }
 
   #decide(atom: Atom, entry: Entry | undefined, reference: Reference): void {
@@ -196,15 +259,31 @@ class Selector {
     const { target } = reference;
     const place = this.#place(atom, entry === undefined ? reference.offset : entry.ownerOffset);
     if (target.kind === 'external') {
+      // No kernel has a symbol of that name; kstitch.h declares it.
+      if (target.name === wrapperSymbol) return { kind: 'wrapper', name: target.name };
       const address = placement.external(target.name);
-      if (address !== undefined) return referenceAt(symbols, target.name, address, true, place);
+      if (address !== undefined) {
+        const landing = this.#isCode(atom, entry, reference)
+          ? undefined
+          : this.#landing(address, target.name, place);
+        return landing ?? referenceAt(symbols, target.name, address, true, place);
+      }
       const offered = this.#input.peers.offered.get(target.name);
-      if (offered === undefined) return referenceByName(symbols, target.name, place);
+      if (offered === undefined) {
+        return referenceByName(symbols, target.name, place, this.#input.peers.published.has(target.name));
+      }
       if (offered === 'function') this.#noteUse(atom, entry, reference, target.name);
       return { kind: 'peer', name: target.name };
     }
     const to = target.atom;
-    if (comparison.isCopiedByContent(to) || comparison.replaced.has(to)) return { kind: 'copy', atom: to };
+    if (to === this.#neverKey) return { kind: 'copy', atom: to };
+    if (comparison.isCopiedByContent(to)) {
+      if (to.kind === 'string' && this.#storesAddress(atom, reference)) {
+        this.#hazards.add(`${atom.name}() stores the address of a text of the livepatch`);
+      }
+      return { kind: 'copy', atom: to };
+    }
+    if (comparison.replaced.has(to)) return { kind: 'copy', atom: to };
     if (to.kind === 'function') {
       const parent = coldParentOf(to.name);
       if (to === atom || parent === atom.name || coldParentOf(atom.name) === to.name)
@@ -212,7 +291,10 @@ class Selector {
       const isCode = this.#isCode(atom, entry, reference);
       if (correlation.beforeOf.has(to)) {
         if (comparison.changed.has(to) && (isCode || entry !== undefined)) return { kind: 'copy', atom: to };
-        return this.#running(to, place);
+        return (
+          (isCode ? undefined : this.#landing(this.#addressOf(to), to.name, place)) ??
+          this.#running(to, place)
+        );
       }
       if (correlation.ambiguous.has(to)) return this.#ambiguous(to, place);
       this.#noteUse(atom, entry, reference, to.name);
@@ -233,7 +315,24 @@ class Selector {
         `'${to.name || to.section.name}' lies in section '${to.section.name}', for which there is no rule`,
       );
     }
+    if (this.#makesAddress(atom, entry, reference)) {
+      this.#hazards.add(`the address of the new '${to.name}' may be held by the kernel`);
+    }
     return { kind: 'copy', atom: to };
+  }
+
+  /** With IBT a pointer to a function that has no landing pad, or whose pad was sealed at boot, is a crash when called. */
+  #landing(address: Address | undefined, name: string, place: Place): Diagnostic | undefined {
+    const { shipped } = this.#input.symbols;
+    if (address === undefined || !shipped.isFunction(address) || shipped.isIndirectTarget(address))
+      return undefined;
+    const text = `takes the address of ${name}(), which the shipped ${shipped.name} calls directly only`;
+    return diagnostic('ibt-not-a-target', place, text);
+  }
+
+  #addressOf(atom: Atom): Address | undefined {
+    const shipped = this.#shippedAtom(atom);
+    return shipped && this.#input.placement.addressOf(shipped);
   }
 
   /** A function or object of this unit that the running kernel has. */
@@ -276,6 +375,19 @@ class Selector {
     return entry === undefined && this.#isBranch(atom, reference);
   }
 
+  #makesAddress(atom: Atom, entry: Entry | undefined, reference: Reference): boolean {
+    if (entry !== undefined) return false;
+    if (atom.kind !== 'function') return true;
+    return this.#input.arch.takesAddress(atom.bytes, this.#decoded(atom), reference.offset);
+  }
+
+  #storesAddress(atom: Atom, reference: Reference): boolean {
+    return (
+      atom.kind === 'function' &&
+      this.#input.arch.storesAddress(atom.bytes, this.#decoded(atom), reference.offset)
+    );
+  }
+
   #isBranch(atom: Atom, reference: Reference): boolean {
     const flow = this.#flowAt(atom, reference);
     return flow === Flow.call || flow === Flow.jump || flow === Flow.branch;
@@ -288,12 +400,17 @@ class Selector {
 
   #flowAt(atom: Atom, reference: Reference): number {
     if (atom.kind !== 'function' && atom.kind !== 'chunk') return Flow.other;
+    const instructions = this.#decoded(atom);
+    return instructions.flows[instructionAt(instructions, reference.offset)] ?? Flow.other;
+  }
+
+  #decoded(atom: Atom): Instructions {
     let instructions = this.#instructions.get(atom);
     if (instructions === undefined) {
       instructions = this.#input.arch.decode(atom.bytes);
       this.#instructions.set(atom, instructions);
     }
-    return instructions.flows[instructionAt(instructions, reference.offset)] ?? Flow.other;
+    return instructions;
   }
 
   #place(atom: Atom, offset: number): Place {
@@ -305,4 +422,39 @@ class Selector {
       object: symbols.shipped.name,
     };
   }
+}
+
+/** A `struct static_key` that nothing switches on: 16 zero bytes on every 64-bit kernel with jump labels. */
+function makeNeverKey(id: number): Atom {
+  const size = 16;
+  return {
+    id,
+    kind: 'object',
+    name: 'kstitch_never',
+    file: '',
+    aliases: [],
+    symbol: undefined,
+    section: {
+      index: -1,
+      name: '.data.kstitch_never',
+      sh_type: SHT.PROGBITS,
+      sh_flags: SHF.ALLOC | SHF.WRITE,
+      sh_addr: 0n,
+      sh_offset: 0,
+      sh_size: size,
+      sh_link: 0,
+      sh_info: 0,
+      sh_addralign: 8,
+      sh_entsize: 0,
+      bytes: new Uint8Array(size),
+    },
+    offset: 0,
+    size,
+    entry: 0,
+    bytes: new Uint8Array(size),
+    references: [],
+    entries: [],
+    init: false,
+    kept: undefined,
+  };
 }

@@ -1,47 +1,59 @@
 /**
- * What a package is needed for: fetching a kernel's packages, building (which fetches and prepares them first when that has
- * not been done), virtual machines.
+ * What a package is needed for: fetching and preparing a kernel, building (which does that first when it has not been done),
+ * virtual machines, the tests of all that.
  */
-export type Purpose = 'kit' | 'build' | 'vm';
+export type Purpose = 'kit' | 'build' | 'vm' | 'test';
 
 export interface RequiredPackage {
   /** The Debian package. */
   readonly name: string;
   /** Said before installing: `gcc-12: the compiler that built the kernel`. */
   readonly why: string;
+  /** None: it is not asked for in advance. */
   readonly purposes: readonly Purpose[];
   /** The programs it brings that kstitch or kbuild calls; none for header files. */
   readonly tools: readonly string[];
 }
 
 /**
- * Every Debian package kstitch calls a program of, directly or through kbuild. Those that are Essential (tar,
- * diffutils, util-linux) stand here too, so that a missing program can always be named with its package.
+ * Every Debian package kstitch calls a program of, directly or through kbuild. Those directly called that are Essential (tar,
+ * diffutils, util-linux …) stand here too, so that a missing program can always be named with its package.
  */
 export const requiredPackages = [
   {
     name: 'apt',
     why: 'fetches kernel packages',
     purposes: ['kit', 'build'],
-    tools: ['apt-get', 'apt-cache'],
+    tools: ['apt-get', 'apt-cache', 'apt-helper'],
   },
   {
     name: 'dpkg',
-    why: 'unpacks kernel packages',
-    purposes: ['kit', 'build'],
-    tools: ['dpkg-deb', 'dpkg-query'],
+    why: 'knows what is installed, unpacks kernel packages',
+    purposes: ['kit', 'build', 'vm'],
+    tools: ['dpkg-deb', 'dpkg-query', 'dpkg'],
   },
   { name: 'tar', why: 'unpacks the kernel source', purposes: ['kit', 'build'], tools: ['tar'] },
-  { name: 'xz-utils', why: 'unpacks the kernel source and image', purposes: ['kit', 'build'], tools: ['xz'] },
+  {
+    name: 'xz-utils',
+    why: 'unpacks the kernel source, image and modules',
+    purposes: ['kit', 'build', 'vm'],
+    tools: ['xz'],
+  },
   { name: 'diffutils', why: 'compares two kernel versions', purposes: ['kit', 'build'], tools: ['diff'] },
   {
     name: 'util-linux',
-    why: 'keeps two kstitch apart',
-    purposes: ['kit', 'build'],
-    tools: ['flock', 'setpriv'],
+    why: 'ends programs with kstitch, keeps two kstitch apart',
+    purposes: ['kit', 'build', 'vm'],
+    tools: ['setpriv', 'flock', 'prlimit'],
   },
   { name: 'bash', why: 'runs pipelines', purposes: ['kit', 'build'], tools: ['bash'] },
-  { name: 'coreutils', why: 'runs pipelines', purposes: ['kit', 'build'], tools: ['cat', 'cp', 'nice'] },
+  { name: 'dash', why: 'runs scripts', purposes: ['kit', 'build'], tools: ['sh'] },
+  {
+    name: 'coreutils',
+    why: 'runs pipelines',
+    purposes: ['kit', 'build'],
+    tools: ['cat', 'cp', 'env', 'printf', 'true'],
+  },
   {
     name: 'ca-certificates',
     why: 'the package archive is reached over https',
@@ -68,6 +80,12 @@ export const requiredPackages = [
   { name: 'bc', why: 'computes timeconst.h', purposes: ['kit', 'build'], tools: ['bc'] },
   { name: 'perl', why: 'generates kernel sources', purposes: ['kit', 'build'], tools: ['perl'] },
   {
+    name: 'python3',
+    why: "generates a header of kbuild's resolve_btfids",
+    purposes: ['kit', 'build'],
+    tools: ['python3'],
+  },
+  {
     name: 'libelf-dev',
     why: 'objtool and resolve_btfids are built with it',
     purposes: ['kit', 'build'],
@@ -79,26 +97,25 @@ export const requiredPackages = [
     purposes: ['kit', 'build'],
     tools: [],
   },
-  { name: 'cpio', why: 'generates the kernel headers archive', purposes: ['kit', 'build'], tools: ['cpio'] },
-  {
-    name: 'kmod',
-    why: 'reads the order in which modules load',
-    purposes: ['build', 'vm'],
-    tools: ['modinfo', 'depmod'],
-  },
   { name: 'qemu-system-x86', why: 'boots the kernel', purposes: ['vm'], tools: ['qemu-system-x86_64'] },
-  {
-    name: 'e2fsprogs',
-    why: "makes the virtual machine's disk",
-    purposes: ['vm'],
-    tools: ['mkfs.ext4', 'mke2fs'],
-  },
+  { name: 'e2fsprogs', why: "makes the virtual machine's disk", purposes: ['vm'], tools: ['mke2fs'] },
   {
     name: 'busybox-static',
     why: 'the programs inside the virtual machine',
     purposes: ['vm'],
     tools: ['busybox'],
   },
+  { name: 'cpio', why: "reads the virtual machine's files", purposes: ['test'], tools: ['cpio'] },
+  { name: 'git', why: 'applies patches', purposes: ['test'], tools: ['git'] },
+  {
+    name: 'findutils',
+    why: 'looks for files written where none may be',
+    purposes: ['test'],
+    tools: ['find'],
+  },
+  // Debian's own kernels have their modules plain, or in xz.
+  { name: 'gzip', why: 'unpacks modules shipped as .ko.gz', purposes: [], tools: ['gzip'] },
+  { name: 'zstd', why: 'unpacks modules shipped as .ko.zst', purposes: [], tools: ['zstd'] },
 ] as const satisfies readonly RequiredPackage[];
 
 /**

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -71,4 +71,42 @@ test('an interrupt ends the waiting', async () => {
     setTimeout(() => stop.abort(), 100);
     await assert.rejects(waiting, error => error instanceof KstitchError && error.code === 'interrupted');
   });
+});
+
+test('a lock that cannot be taken is an error that says why, and the work is not begun', async () => {
+  const locks = join(cache, 'locks');
+  await mkdir(locks, { recursive: true });
+  // What even root cannot open, and what it can, but not write to.
+  await symlink('/nonexistent/file', join(locks, 'nowhere.lock'));
+  await symlink('/dev/full', join(locks, 'full.lock'));
+  for (const [name, why] of [
+    ['nowhere', /^lock 'nowhere': .*cannot open lock file .*No such file or directory$/],
+    ['full', /^lock 'full': sh: .*(?:I\/O error|No space left on device)$/],
+  ] as const) {
+    let begun = false;
+    const work = async () => {
+      begun = true;
+    };
+    await assert.rejects(withLock(silentContext(), name, work), error => {
+      assert.ok(error instanceof KstitchError && error.code === 'host-lock-failed');
+      assert.match(error.message, why);
+      return true;
+    });
+    assert.equal(begun, false);
+  }
+});
+
+test('a cache folder that is a file is named', async () => {
+  const before = process.env['KSTITCH_CACHE'];
+  const file = join(cache, 'file');
+  await writeFile(file, '');
+  process.env['KSTITCH_CACHE'] = file;
+  try {
+    await assert.rejects(
+      withLock(silentContext(), 'any', async () => {}),
+      error => error instanceof KstitchError && error.code === 'host-file-failed',
+    );
+  } finally {
+    process.env['KSTITCH_CACHE'] = before;
+  }
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { type Bundle, findCves, formatBundle, parseBundle } from './bundle.ts';
+import { type Bundle, findCves, formatBundle, parseBundle, patchesOf } from './bundle.ts';
 
 const bundle: Bundle = {
   schema: 'kstitch/bundle/1',
@@ -12,12 +13,20 @@ const bundle: Bundle = {
     {
       name: 'vmlinux',
       functions: [{ name: 'ext4_mb_load_buddy_gfp', sympos: 0, unit: 'fs/ext4/mballoc.c', why: 'changed' }],
+      callbacks: [{ kind: 'post_unpatch', name: 'ext4_mb_forget', unit: 'fs/ext4/mballoc.c' }],
     },
   ],
+  states: [{ id: 1, version: 2, unit: 'fs/ext4/mballoc.c' }],
   newSymbols: [{ name: 'ext4_mb_helper', unit: 'fs/ext4/mballoc.c', kind: 'function' }],
   references: [{ object: 'vmlinux', name: '_rs.24', sympos: 1, gate: 'vmlinux', count: 2 }],
   exportedSymbols: ['__fentry__'],
-  patches: [{ name: 'ext4.patch', sha256: 'b'.repeat(64) }],
+  patches: [
+    {
+      name: 'ext4.patch',
+      sha256: createHash('sha256').update('a\xff\n', 'latin1').digest('hex'),
+      text: 'a\xff\n',
+    },
+  ],
   cves: ['CVE-2024-1086'],
   toolchain: { compiler: 'gcc-12 12.2.0-14', linker: 'GNU ld 2.40' },
   runPre: { units: 1, functions: 74, relocations: 1024, jumpLabelSites: 12, widthOnlyDifferences: 0 },
@@ -43,6 +52,20 @@ test('formatBundle() gives equal bundles equal bytes, whatever order they were p
   assert.match(formatBundle(bundle), /__bug_table[^}]*__mcount_loc/);
 });
 
+test('patchesOf() gives the bytes of the patches back', () => {
+  const [patch] = patchesOf(parseBundle(formatBundle(bundle), 'a.json'));
+  assert.deepEqual([...(patch?.bytes ?? [])], [0x61, 0xff, 0x0a]);
+  assert.equal(patch?.name, 'ext4.patch');
+});
+
+test('parseBundle() refuses a patch that is not the one of its hash', () => {
+  const patches = bundle.patches.map(patch => ({ ...patch, text: 'b\n' }));
+  assert.throws(() => parseBundle(JSON.stringify({ ...bundle, patches }), 'a.json'), {
+    code: 'bundle-malformed',
+    notes: ['patches.0: its text has another sha256 than it says'],
+  });
+});
+
 test('formatBundle() writes nothing that parseBundle() would refuse', () => {
   assert.throws(() => formatBundle({ ...bundle, sha256: 'short' }), { code: 'bundle-malformed' });
 });
@@ -58,6 +81,7 @@ for (const [what, change, path] of [
     { objects: [{ name: 'vmlinux', functions: [{ name: 'f' }] }] },
     'objects.0.functions.0.sympos',
   ],
+  ['a state without a number', { states: [{ id: 0, version: 1, unit: 'a.c' }] }, 'states.0.id'],
 ] as const) {
   test(`parseBundle() names the place of ${what}`, () => {
     assert.throws(

@@ -2,14 +2,17 @@
  * `NAME.json`: what `kstitch build` knows about the livepatch it wrote. Deterministic, written by `build` alone; every
  * other command reads it through {@link parseBundle}, the one parser. docs: "A livepatch bundle".
  */
+import { createHash } from 'node:crypto';
+import { callbackKinds } from '@kstitch/kernel/klp-callbacks';
 import { KstitchError } from '@kstitch/report/error';
 import { z } from 'zod';
 import { kernelLimits } from './kernel-limits.ts';
+import { MAX_STATE_NUMBER } from './plan.ts';
 
 export const BUNDLE_SCHEMA = 'kstitch/bundle/1';
 
-/** In characters; the largest real bundle, 409 references, has some 60 thousand. */
-const MAX_BUNDLE_LENGTH = 16 * 1024 * 1024;
+/** In characters; the largest real bundle, 409 references, has some 60 thousand. The patches in it may have 16 MiB. */
+const MAX_BUNDLE_LENGTH = 64 * 1024 * 1024;
 
 /** In characters, of any text that is not a symbol: a path, a caution. */
 const MAX_TEXT_LENGTH = 4096;
@@ -31,6 +34,16 @@ const patchedFunction = record({
   why: z.enum(['changed', 'cold']),
 });
 
+/** A function that livepatch calls while it patches or unpatches the object. */
+const callback = record({ kind: z.enum(callbackKinds), name, unit: text });
+
+/** What the livepatch changes besides code; whatever replaces it has to name the same id with no lower version. */
+const state = record({
+  id: z.int().min(1).max(MAX_STATE_NUMBER),
+  version: z.int().min(0).max(MAX_STATE_NUMBER),
+  unit: text,
+});
+
 const bundle = record({
   schema: z.literal(BUNDLE_SCHEMA),
   /** The kstitch that built it. */
@@ -46,7 +59,8 @@ const bundle = record({
     /** Build id of the shipped vmlinux, lower-case hex; empty where it has none. */
     buildId: z.string().regex(/^(?:[0-9a-f]{2}){0,64}$/),
   }),
-  objects: list(record({ name: objectName, functions: list(patchedFunction) })),
+  objects: list(record({ name: objectName, functions: list(patchedFunction), callbacks: list(callback) })),
+  states: list(state),
   /** Functions and data that the running kernel has not: `name` in the module. */
   newSymbols: list(record({ name, unit: text, kind: z.enum(['function', 'data']) })),
   /** What livepatch looks up in the running kernel. */
@@ -62,7 +76,15 @@ const bundle = record({
   ),
   /** Exports of the kernel that the module links to. */
   exportedSymbols: list(name),
-  patches: list(record({ name: text, sha256 })),
+  /** In the order of applying, those of earlier livepatches first. */
+  patches: list(
+    record({
+      name: text,
+      sha256,
+      /** The whole patch, one character a byte (latin1), so that a livepatch can be built on this one wherever the bundle is. */
+      text: z.string().regex(/^[\0-\xff]*$/),
+    }),
+  ),
   cves: list(z.string().regex(/^CVE-\d{4}-\d{4,}$/)),
   toolchain: record({ compiler: text, linker: text }),
   /** How much of the affected units was found again in the shipped image. */
@@ -117,7 +139,23 @@ export function parseBundle(json: string, what: string): Bundle {
     const notes = issues.map(({ path, message }) => `${path.map(String).join('.') || 'bundle'}: ${message}`);
     throw fail(`${issues.length} ${issues.length === 1 ? 'field is' : 'fields are'} wrong`, notes);
   }
+  const wrong = parsed.data.patches.findIndex(patch => sha256Of(patchBytes(patch)) !== patch.sha256);
+  if (wrong !== -1)
+    throw fail('a patch is damaged', [`patches.${wrong}: its text has another sha256 than it says`]);
   return parsed.data;
+}
+
+/** @returns the source patches that a livepatch was built from, byte for byte */
+export function patchesOf(bundle: Bundle): readonly { readonly name: string; readonly bytes: Uint8Array }[] {
+  return bundle.patches.map(patch => ({ name: patch.name, bytes: patchBytes(patch) }));
+}
+
+function patchBytes(patch: { readonly text: string }): Uint8Array {
+  return Buffer.from(patch.text, 'latin1');
+}
+
+function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 /**

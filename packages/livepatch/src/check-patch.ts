@@ -12,6 +12,8 @@ import type { RelocatedModule } from './relocated-module.ts';
 export function checkPatch(module: RelocatedModule, plan: LivepatchPlan, world: KernelWorld): Diagnostic[] {
   return [
     ...checkPlanned(module, plan),
+    ...checkRequested(module, plan),
+    ...checkObjects(plan, world),
     ...checkFunctions(plan, world),
     ...checkKlpSymbols(module, plan, world),
     ...checkGates(module, plan, world),
@@ -45,6 +47,44 @@ function checkPlanned({ file }: RelocatedModule, plan: LivepatchPlan): Diagnosti
     ),
   );
   return [...missing, ...unplanned];
+}
+
+/** Callbacks and system states in the module against the plan, both ways. */
+function checkRequested({ file }: RelocatedModule, plan: LivepatchPlan): Diagnostic[] {
+  const callbackText = (object: string, kind: string, name: string) =>
+    `calls ${name}() as ${kind} callback of '${object}'`;
+  const stateText = (id: number, version: number) => `names system state ${id} with version ${version}`;
+  const planned = new Set([
+    ...plan.objects.flatMap(({ name: object, callbacks }) =>
+      callbacks.map(({ kind, name }) => callbackText(object, kind, name)),
+    ),
+    ...plan.states.map(({ id, version }) => stateText(id, version)),
+  ]);
+  const decoded = decodeKlpPatch(file);
+  const found = new Set([
+    ...(decoded?.objects ?? []).flatMap(({ name: object, callbacks }) =>
+      callbacks.map(({ kind, name }) => callbackText(object, kind, name)),
+    ),
+    ...(decoded?.states ?? []).map(({ id, version }) => stateText(id, version)),
+  ]);
+  const unmet = (text: string) => diagnostic('livepatch-plan-unmet', { object: plan.moduleName }, text);
+  return [
+    ...[...planned]
+      .filter(text => !found.has(text))
+      .map(text => unmet(`no part of the module ${text}, as planned`)),
+    ...[...found]
+      .filter(text => !planned.has(text))
+      .map(text => unmet(`the module ${text}, which is not planned`)),
+  ];
+}
+
+/** An object that has no functions to be looked up in it: is it there at all? */
+function checkObjects(plan: LivepatchPlan, world: KernelWorld): Diagnostic[] {
+  return plan.objects.flatMap(({ name, functions }) => {
+    if (name === VMLINUX || functions.length > 0 || world.shippedModule(name) !== undefined) return [];
+    const text = `kernel ${world.release} ships no module '${name}'`;
+    return [diagnostic('livepatch-object-unknown', { object: name }, text)];
+  });
 }
 
 function checkFunctions(plan: LivepatchPlan, world: KernelWorld): Diagnostic[] {

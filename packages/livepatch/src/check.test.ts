@@ -73,8 +73,14 @@ function worldOf(symbols = kallsyms, exports = symvers): KernelWorld {
       jumpEntry: { size: 16, code: 0, target: 4, key: 8 },
     },
     ftraceSites: sites,
-    shippedModule: name => (name === 'nf_tables' ? readElf(nfTables, name) : undefined),
+    shippedModule: shipping(nfTables),
   };
+}
+
+/** A kernel that ships nf_tables as given, and dummy, in which nothing is looked up. */
+function shipping(nf: Uint8Array): KernelWorld['shippedModule'] {
+  return name =>
+    name === 'nf_tables' ? readElf(nf, name) : name === 'dummy' ? readElf(nfTables, name) : undefined;
 }
 
 interface Broken {
@@ -128,6 +134,7 @@ for (const [what, broken, expected] of [
     [
       "livepatch-orc-missing: '.text' has no entry in '.orc_unwind_ip'",
       "livepatch-orc-missing: '.text.nf' has no entry in '.orc_unwind_ip'",
+      "livepatch-orc-missing: '.text.notice' has no entry in '.orc_unwind_ip'",
       "livepatch-orc-missing: '.text.unlikely' has no entry in '.orc_unwind_ip'",
     ],
   ],
@@ -136,7 +143,7 @@ for (const [what, broken, expected] of [
     {
       change: b => {
         const s = b.sectionsNamed('.orc_unwind')[0]!;
-        s.content = { kind: 'bytes', bytes: new Uint8Array(30).fill(5, 0, 24) };
+        s.content = { kind: 'bytes', bytes: new Uint8Array(36).fill(5, 0, 24).fill(5, 30) };
       },
     },
     ["livepatch-orc-missing: '.orc_unwind' does not say how to unwind '.text.nf+0x0'"],
@@ -149,6 +156,7 @@ for (const [what, broken, expected] of [
       /.text\+0x11/,
       /.text\+0x3d/,
       /.text.nf\+0xf/,
+      /.text.notice\+0x5/,
       /.text.unlikely\+0xc/,
     ],
   ],
@@ -392,6 +400,36 @@ for (const [what, broken, expected] of [
     [/^livepatch-plan-unmet: the module patches 'cmdline_proc_show', sympos 2, .* which is not planned/],
   ],
   [
+    'a callback that is not planned, and one that is planned and not there',
+    {
+      plan: {
+        objects: fixturePlan.objects.map(o => ({
+          ...o,
+          callbacks: o.callbacks.map(c =>
+            c.kind === 'pre_unpatch' ? { ...c, kind: 'post_unpatch' as const } : c,
+          ),
+        })),
+      },
+    },
+    [
+      "livepatch-plan-unmet: no part of the module calls notice() as post_unpatch callback of 'dummy', as planned",
+      "livepatch-plan-unmet: the module calls notice() as pre_unpatch callback of 'dummy', which is not planned",
+    ],
+  ],
+  [
+    'a system state of another version',
+    { fixture: { define: { STATE_VERSION: '3' } } },
+    [
+      'livepatch-plan-unmet: no part of the module names system state 7 with version 2, as planned',
+      'livepatch-plan-unmet: the module names system state 7 with version 3, which is not planned',
+    ],
+  ],
+  [
+    'callbacks of a module that the kernel does not have',
+    { world: { shippedModule: name => (name === 'nf_tables' ? readElf(nfTables, name) : undefined) } },
+    ["livepatch-object-unknown: kernel 6.1.0-55-cloud-amd64 ships no module 'dummy'"],
+  ],
+  [
     'a struct module of another kernel',
     { fixture: { define: { THIS_MODULE_SIZE: '0x500' } } },
     [
@@ -524,7 +562,7 @@ test('checkLivepatch() counts a name twice that a module also has in init memory
   const found = [1, 2].map(sympos => {
     const [finding, ...more] = findings({
       plan: { references },
-      world: { shippedModule: name => (name === 'nf_tables' ? readElf(moved, name) : undefined) },
+      world: { shippedModule: shipping(moved) },
       change: renamed(
         '.klp.sym.nf_tables.nft_trace_notify,0',
         `.klp.sym.nf_tables.nft_trace_notify,${sympos}`,
@@ -550,6 +588,7 @@ test('checkLivepatch() accepts a symbol of what the gating module needs, however
     ['nf_tables', modinfo('libcrc32c', '__attribute__((used)) static void nft_do_chain(void) {}')],
     ['libcrc32c', modinfo('crc-t10dif')],
     ['crc_t10dif', modinfo('', '__attribute__((used)) static void crc(void) {}')],
+    ['dummy', modinfo('')],
   ]);
   const references = [
     ...fixturePlan.references,

@@ -15,6 +15,7 @@ export const fixturePlan: LivepatchPlan = {
         { oldName: 'meminfo_proc_show', oldSympos: 0, unit: 'fs/proc/meminfo.c', newSymbol: 'kstitch_new_0' },
         { oldName: 'cmdline_proc_show', oldSympos: 2, unit: 'fs/proc/cmdline.c', newSymbol: 'kstitch_new_1' },
       ],
+      callbacks: [],
     },
     {
       name: 'nf_tables',
@@ -26,7 +27,21 @@ export const fixturePlan: LivepatchPlan = {
           newSymbol: 'kstitch_new_2',
         },
       ],
+      callbacks: [],
     },
+    {
+      name: 'dummy',
+      functions: [],
+      // One function that is two callbacks.
+      callbacks: [
+        { kind: 'post_patch', name: 'notice', unit: 'drivers/net/dummy.c', newSymbol: 'kstitch_new_3' },
+        { kind: 'pre_unpatch', name: 'notice', unit: 'drivers/net/dummy.c', newSymbol: 'kstitch_new_3' },
+      ],
+    },
+  ],
+  states: [
+    { id: 7, version: 2, unit: 'fs/proc/meminfo.c' },
+    { id: 0xffff_ffff, version: 0, unit: 'fs/proc/meminfo.c' },
   ],
   references: [
     { linkName: 'show_val_kb', object: 'vmlinux', name: 'show_val_kb', sympos: 1, gate: 'vmlinux' },
@@ -54,9 +69,10 @@ typedef unsigned long ulong;
 /* The beginnings are the kernel's; the rest only has to be there. */
 struct klp_func { const char *old_name; void *new_func; ulong old_sympos; ulong rest[16]; };
 struct klp_object { const char *name; struct klp_func *funcs; void *callbacks[4]; ulong rest[15]; };
-struct klp_patch { void *mod; struct klp_object *objs; void *states; _Bool replace; ulong rest[21]; };
+struct klp_state { ulong id; unsigned version; void *data; };
+struct klp_patch { void *mod; struct klp_object *objs; struct klp_state *states; _Bool replace; ulong rest[21]; };
 
-extern void kstitch_new_0(void), kstitch_new_1(void), kstitch_new_2(void);
+extern void kstitch_new_0(void), kstitch_new_1(void), kstitch_new_2(void), kstitch_new_3(void);
 extern int klp_enable_patch(struct klp_patch *);
 
 #define INFO(n, text) __attribute__((section(".modinfo"), used, aligned(1))) static const char info_##n[] = text;
@@ -75,7 +91,14 @@ static struct klp_func functions_0[] = {
   { },
 };
 static struct klp_func functions_1[] = { { .old_name = "nft_do_chain", .new_func = kstitch_new_2 }, { } };
-static struct klp_object objects[] = { { .funcs = functions_0 }, { .name = "nf_tables", .funcs = functions_1 }, { } };
+static struct klp_func functions_2[] = { { } };
+static struct klp_object objects[] = {
+  { .funcs = functions_0 },
+  { .name = "nf_tables", .funcs = functions_1 },
+  { .name = "dummy", .funcs = functions_2, .callbacks = { [1] = kstitch_new_3, [2] = kstitch_new_3 } },
+  { },
+};
+static struct klp_state states[] = { { 7, STATE_VERSION }, { 0xffffffff }, { } };
 
 extern struct module_like {
   char before[0x18], name[56], more[0x138 - 0x18 - 56]; int (*init)(void); char between[0x350 - 0x140]; void (*exit)(void); char after[THIS_MODULE_SIZE - 0x358];
@@ -85,7 +108,7 @@ extern struct module_like {
 #else
 #define __this_module_pointer &__this_module
 #endif
-static struct klp_patch patch = { .mod = __this_module_pointer, .objs = objects, .replace = 1 };
+static struct klp_patch patch = { .mod = __this_module_pointer, .objs = objects, .states = states, .replace = 1 };
 
 int init_module(void);
 void cleanup_module(void);
@@ -141,7 +164,7 @@ asm(R"(
   return cleanup_module
 
   .weak show_val_kb, sched_schedstats, nft_trace_notify, __SCK__unused
-  .globl kstitch_new_0, kstitch_new_1, kstitch_new_2
+  .globl kstitch_new_0, kstitch_new_1, kstitch_new_2, kstitch_new_3
   .globl __pfx_kstitch_new_0
 
   function meminfo_proc_show
@@ -202,6 +225,12 @@ asm(R"(
   .set kstitch_new_2, nft_do_chain
   .type kstitch_new_2, @function
 
+  .section .text.notice, "ax"
+  function notice
+  return notice
+  .set kstitch_new_3, notice
+  .type kstitch_new_3, @function
+
   .section .data.only_klp, "aw"
   .quad nft_trace_notify
   .section .debug_info, ""
@@ -230,6 +259,7 @@ export function fixtureModule({ broken = [], define = {} }: FixtureOptions = {})
     DEPENDS: '""',
     THIS_MODULE_SIZE: '0x380',
     CRC_FENTRY: '0x3333',
+    STATE_VERSION: '2',
     ...define,
   };
   return compileC(source, [

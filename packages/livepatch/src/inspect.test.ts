@@ -29,8 +29,25 @@ test('inspectLivepatch() reads what is patched out of the arrays', { skip }, () 
           { name: 'meminfo_proc_show', sympos: 0, newName: 'meminfo_proc_show' },
           { name: 'cmdline_proc_show', sympos: 2, newName: 'cmdline_proc_show' },
         ],
+        callbacks: [],
       },
-      { name: 'nf_tables', functions: [{ name: 'nft_do_chain', sympos: 0, newName: 'nft_do_chain' }] },
+      {
+        name: 'nf_tables',
+        functions: [{ name: 'nft_do_chain', sympos: 0, newName: 'nft_do_chain' }],
+        callbacks: [],
+      },
+      {
+        name: 'dummy',
+        functions: [],
+        callbacks: [
+          { kind: 'post_patch', name: 'notice' },
+          { kind: 'pre_unpatch', name: 'notice' },
+        ],
+      },
+    ],
+    states: [
+      { id: 7, version: 2 },
+      { id: 0xffff_ffff, version: 0 },
     ],
     replace: true,
   });
@@ -46,10 +63,10 @@ test('inspectLivepatch() lists klp symbols, relocations and special sections', {
   assert.deepEqual(report.klpRelocations.at(-1), { gate: 'nf_tables', section: '.data.only_klp', count: 1 });
   // The key of a jump entry is relocated by livepatch, its code and target by the loader.
   assert.deepEqual(report.specialSections, [
-    { name: '.orc_unwind_ip', entries: 5 },
-    { name: '.return_sites', entries: 5 },
+    { name: '.orc_unwind_ip', entries: 6 },
+    { name: '.return_sites', entries: 6 },
     { name: '__jump_table', entries: 1 },
-    { name: '__mcount_loc', entries: 5 },
+    { name: '__mcount_loc', entries: 6 },
   ]);
 });
 
@@ -105,7 +122,7 @@ test('inspectLivepatch() does not count relocations that were made void', { skip
   assert.ok(content?.kind === 'relocations');
   content.entries[0]!.r_type = 0;
   const { specialSections } = inspectLivepatch(writeElf(builder), 'a.ko');
-  assert.deepEqual(specialSections[1], { name: '.return_sites', entries: 4 });
+  assert.deepEqual(specialSections[1], { name: '.return_sites', entries: 5 });
 });
 
 test('inspectLivepatch() refuses versions that are cut off', { skip }, () => {

@@ -1,3 +1,5 @@
+import type { CallbackKind } from '@kstitch/kernel/klp-callbacks';
+
 /**
  * What the link step produced, and what post-link has to make of it: the hand-over from the stages that know units and
  * functions to those that know the module's format.
@@ -5,8 +7,10 @@
 export interface LivepatchPlan {
   /** The module's name, as the kernel will know it: `kstitch_ext4_mballoc_1a2b3c4d`. */
   readonly moduleName: string;
-  /** Every object that functions are patched in, each once. */
+  /** Every object that functions are patched in, or that has callbacks, each once. */
   readonly objects: readonly PatchedObject[];
+  /** Every system state that the livepatch changes, each once. */
+  readonly states: readonly SystemState[];
   /** Every weak undefined symbol of the extracted objects, each once. */
   readonly references: readonly KlpReference[];
 }
@@ -16,7 +20,33 @@ export interface PatchedObject {
   /** `vmlinux`, or the module's name as `/proc/modules` shows it (`_`, never `-`). */
   readonly name: string;
   readonly functions: readonly PatchedFunction[];
+  /** At most one of each kind. */
+  readonly callbacks: readonly ObjectCallback[];
 }
+
+/** One member of `struct klp_callbacks`: what livepatch calls while it patches or unpatches the object. */
+export interface ObjectCallback {
+  readonly kind: CallbackKind;
+  /** The name of the LOCAL function symbol in the linked object. */
+  readonly name: string;
+  /** Where it comes from, as a path below the kernel source. */
+  readonly unit: string;
+  /** The global alias, in the linked object, of that symbol: `kstitch_new_<n>`; the same for callbacks that are one function. */
+  readonly newSymbol: string;
+}
+
+/** `struct klp_state`: the contract between livepatches that change one thing outside of the code they replace. */
+export interface SystemState {
+  /** 1 to {@link MAX_STATE_NUMBER}. */
+  readonly id: number;
+  /** 0 to {@link MAX_STATE_NUMBER}. */
+  readonly version: number;
+  /** Where it was asked for, as a path below the kernel source. */
+  readonly unit: string;
+}
+
+/** `unsigned int` is what the kernel has for versions; kstitch.h lets ids be no greater. */
+export const MAX_STATE_NUMBER = 0xffff_ffff;
 
 /** `struct klp_func`: one function of the running kernel and what replaces it. */
 export interface PatchedFunction {
@@ -47,7 +77,7 @@ export interface KlpReference {
 /** What the kernel calls its own image where others have a module's name. */
 export const VMLINUX = 'vmlinux';
 
-/** @returns whether `name` is an alias that the extracted objects give a patched function */
+/** @returns whether `name` is an alias that the extracted objects give a patched function or a callback */
 export function isNewFunctionAlias(name: string): boolean {
   return /^kstitch_new_\d+$/.test(name);
 }

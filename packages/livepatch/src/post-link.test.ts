@@ -58,7 +58,10 @@ test('postLink() moves their relocations, one section a gate and target, and tou
   );
   const weak = new Set(fixturePlan.references.map(({ linkName }) => linkName));
   const aliases = new Map(
-    fixturePlan.objects.flatMap(({ functions }) => functions).map(f => [f.newSymbol, f.oldName]),
+    fixturePlan.objects.flatMap(({ functions, callbacks }) => [
+      ...functions.map(f => [f.newSymbol, f.oldName] as const),
+      ...callbacks.map(({ newSymbol, name }) => [newSymbol, name] as const),
+    ]),
   );
   assert.deepEqual(
     after.filter(({ source }) => !source.startsWith('.klp.rela.')),
@@ -121,6 +124,9 @@ test('postLink() removes the aliases and lets klp_func point to the local functi
       ['meminfo_proc_show', STB.LOCAL],
       ['cmdline_proc_show', STB.LOCAL],
       ['nft_do_chain', STB.LOCAL],
+      // Two callbacks.
+      ['notice', STB.LOCAL],
+      ['notice', STB.LOCAL],
     ],
   );
 });
@@ -187,7 +193,7 @@ test('postLink() refuses a module without a planned function', { skip }, () => {
     ...(vmlinux?.functions ?? []),
     { oldName: 'f', oldSympos: 0, unit: 'a.c', newSymbol: 'kstitch_new_7' },
   ];
-  const objects = [{ name: 'vmlinux', functions }, ...others];
+  const objects = [{ name: 'vmlinux', functions, callbacks: [] }, ...others];
   assert.throws(() => postLink(linked, { ...fixturePlan, objects }), { message: /it lacks 'kstitch_new_7'/ });
 });
 

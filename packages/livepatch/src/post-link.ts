@@ -71,7 +71,10 @@ function dropUnloadedSections(builder: ObjectBuilder): void {
 
 function resolveAliases(builder: ObjectBuilder, plan: LivepatchPlan): void {
   const functions = new Map(
-    plan.objects.flatMap(object => object.functions).map(f => [f.newSymbol, f.oldName] as const),
+    plan.objects.flatMap(object => [
+      ...object.functions.map(f => [f.newSymbol, f.oldName] as const),
+      ...object.callbacks.map(callback => [callback.newSymbol, callback.name] as const),
+    ]),
   );
   const locals = new Map(
     builder

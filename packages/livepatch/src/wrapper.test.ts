@@ -6,7 +6,7 @@ import { fixturePlan } from './fixture-module.ts';
 import { renderWrapper, wrapperTemplate } from './wrapper.ts';
 
 const template = readFileSync(wrapperTemplate, 'utf8');
-const options = { template, replace: true, description: 'fix' };
+const options = { namespaces: [], template, replace: true, description: 'fix' };
 
 /** Just enough of the kernel's headers for the wrapper to compile. */
 const headers = `
@@ -18,8 +18,14 @@ const headers = `
 #define MODULE_INFO(tag, text) const char tag[] = text;
 #define MODULE_DESCRIPTION(text) const char description[] = text;
 struct klp_func { const char *old_name; void *new_func; unsigned long old_sympos; };
-struct klp_object { const char *name; struct klp_func *funcs; };
-struct klp_patch { void *mod; struct klp_object *objs; _Bool replace; };
+struct klp_object;
+struct klp_callbacks {
+  int (*pre_patch)(struct klp_object *);
+  void (*post_patch)(struct klp_object *), (*pre_unpatch)(struct klp_object *), (*post_unpatch)(struct klp_object *);
+};
+struct klp_object { const char *name; struct klp_func *funcs; struct klp_callbacks callbacks; };
+struct klp_state { unsigned long id; unsigned int version; void *data; };
+struct klp_patch { void *mod; struct klp_object *objs; struct klp_state *states; _Bool replace; };
 int klp_enable_patch(struct klp_patch *);
 `;
 
@@ -50,10 +56,39 @@ test('renderWrapper() keeps functions with their objects, and gives vmlinux no n
   assert.match(text, /^\/\/ SPDX-License-Identifier: GPL-2\.0-only\n/);
 });
 
+test('renderWrapper() gives an object its callbacks, one function for several, and the livepatch its states', () => {
+  const text = renderWrapper(fixturePlan, options);
+  assert.match(text, /kstitch_functions_2\[\] = \{\s*\{ \}\s*\};/);
+  assert.match(
+    text,
+    /"dummy",\s*\.funcs = kstitch_functions_2,\s*\.callbacks\.post_patch = kstitch_new_3,\s*\.callbacks\.pre_unpatch = kstitch_new_3,\s*\},/,
+  );
+  assert.equal(text.split('extern void kstitch_new_3(struct klp_object *);').length, 2);
+  assert.match(
+    text,
+    /kstitch_states\[\] = \{\s*\{ \.id = 7UL, \.version = 2U \},\s*\{ \.id = 4294967295UL, \.version = 0U \},\s*\{ \}\s*\};/,
+  );
+  assert.match(text, /^struct klp_patch kstitch_patch = \{[^}]*\.states = kstitch_states,/m);
+});
+
+test('renderWrapper() declares a pre_patch callback as what may fail', { skip: missingCompiler }, () => {
+  const [, , dummy] = fixturePlan.objects;
+  assert.ok(dummy !== undefined);
+  const callbacks = [{ kind: 'pre_patch', name: 'f', unit: 'a.c', newSymbol: 'kstitch_new_3' }] as const;
+  const text = renderWrapper({ ...fixturePlan, objects: [{ ...dummy, callbacks }] }, options);
+  assert.match(text, /^extern int kstitch_new_3\(struct klp_object \*\);$/m);
+  compiled(text);
+});
+
 test('renderWrapper() writes replace as it is asked to, and the same text every time', () => {
   assert.match(renderWrapper(fixturePlan, options), /\.replace = true,/);
   assert.match(renderWrapper(fixturePlan, { ...options, replace: false }), /\.replace = false,/);
   assert.equal(renderWrapper(fixturePlan, options), renderWrapper(structuredClone(fixturePlan), options));
+});
+
+test('renderWrapper() imports the namespaces of what it links to', () => {
+  const text = renderWrapper(fixturePlan, { ...options, namespaces: ['CXL', 'DMA_BUF'] });
+  assert.match(text, /^MODULE_INFO\(import_ns, "CXL"\);\nMODULE_INFO\(import_ns, "DMA_BUF"\);$/m);
 });
 
 test('renderWrapper() escapes the description, digits after it included', { skip: missingCompiler }, () => {
@@ -66,6 +101,8 @@ const [vmlinux, module] = fixturePlan.objects;
 assert.ok(vmlinux !== undefined && module !== undefined);
 const [f] = vmlinux.functions;
 const [reference] = fixturePlan.references;
+const callback = { kind: 'pre_patch', name: 'f', unit: 'a.c', newSymbol: 'kstitch_new_8' } as const;
+const state = { id: 1, version: 1, unit: 'a.c' };
 assert.ok(f !== undefined && reference !== undefined);
 
 for (const [what, plan] of [
@@ -83,7 +120,15 @@ for (const [what, plan] of [
   ],
   ['one object twice', { ...fixturePlan, objects: [vmlinux, vmlinux] }],
   ['no objects', { ...fixturePlan, objects: [] }],
-  ['no functions', { ...fixturePlan, objects: [{ ...vmlinux, functions: [] }] }],
+  ['no functions', { ...fixturePlan, objects: [{ ...vmlinux, functions: [] }], states: [] }],
+  ['a callback twice', { ...fixturePlan, objects: [{ ...vmlinux, callbacks: [callback, callback] }] }],
+  [
+    'a callback that is no new function',
+    { ...fixturePlan, objects: [{ ...vmlinux, callbacks: [{ ...callback, newSymbol: 'x' }] }] },
+  ],
+  ['a state twice', { ...fixturePlan, states: [state, state] }],
+  ['state 0', { ...fixturePlan, states: [{ ...state, id: 0 }] }],
+  ['a version that is no number', { ...fixturePlan, states: [{ ...state, version: 0.5 }] }],
   ['a negative sympos', { ...fixturePlan, references: [{ ...reference, sympos: -1 }] }],
   ['a comma in a reference', { ...fixturePlan, references: [{ ...reference, name: 'a,1' }] }],
   ['a dot in a gate', { ...fixturePlan, references: [{ ...reference, gate: 'a.b' }] }],

@@ -17,9 +17,16 @@ static struct klp_object kstitch_objects[] = {
 	{ }
 };
 
-static struct klp_patch kstitch_patch = {
+static struct klp_state kstitch_states[] = {
+@states@
+	{ }
+};
+
+/* Not static: code of the patch refers to it as kstitch.h declares it. */
+struct klp_patch kstitch_patch = {
 	.mod = THIS_MODULE,
 	.objs = kstitch_objects,
+	.states = kstitch_states,
 	.replace = @replace@,
 };
 
@@ -38,3 +45,4 @@ module_exit(kstitch_unload);
 MODULE_LICENSE("GPL");
 MODULE_INFO(livepatch, "Y");
 MODULE_DESCRIPTION("@description@");
+@namespaces@

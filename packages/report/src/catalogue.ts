@@ -7,6 +7,7 @@ import { hostCodes } from './catalogue/host.ts';
 import { kernelCodes } from './catalogue/kernel.ts';
 import { kitCodes } from './catalogue/kit.ts';
 import { livepatchCodes } from './catalogue/livepatch.ts';
+import { oracleCodes } from './catalogue/oracle.ts';
 import { patchCodes } from './catalogue/patch.ts';
 import { vmCodes } from './catalogue/vm.ts';
 
@@ -24,6 +25,7 @@ export const catalogueByArea = {
   'Compiling and building': buildCodes,
   'Comparing and selecting': diffCodes,
   'The livepatch module': livepatchCodes,
+  'A second opinion': oracleCodes,
   'Virtual machines and proofs': vmCodes,
 } as const;
 
@@ -37,6 +39,7 @@ const catalogue = {
   ...buildCodes,
   ...diffCodes,
   ...livepatchCodes,
+  ...oracleCodes,
   ...vmCodes,
 } as const;
 

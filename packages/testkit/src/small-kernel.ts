@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ShippedVmlinux, type SymbolTable } from '@kstitch/diff/run-pre/shipped-vmlinux';
-import { STT } from '@kstitch/elf/constants';
+import { STB, STT } from '@kstitch/elf/constants';
 import type { ElfFile } from '@kstitch/elf/model';
 import { readElf } from '@kstitch/elf/read';
 import { FtraceSites } from '@kstitch/kernel/ftrace-sites';
@@ -103,7 +103,7 @@ export function linkSmallKernel(unit: string, rest: readonly string[]): ShippedV
 function symbolTableOf(elf: ElfFile): SymbolTable {
   const all = elf.symbols
     .filter(symbol => symbol.name !== '' && symbol.type !== STT.FILE && symbol.type !== STT.SECTION)
-    .map(symbol => ({ name: symbol.name, address: symbol.st_value }))
+    .map(({ name, st_value, bind }) => ({ name, address: st_value, type: bind === STB.LOCAL ? 't' : 'T' }))
     .sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
   return {
     named: name => all.filter(symbol => symbol.name === name),

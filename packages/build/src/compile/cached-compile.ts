@@ -50,7 +50,7 @@ export async function cachedCompile(
   const cached = await readFile(file).catch(() => undefined);
   if (cached !== undefined) return cached;
 
-  const { bytes } = await compileUnit(context, unit, {
+  const bytes = await compileUnit(context, unit, {
     cwd: kit.paths.tree,
     output,
     extraFlags,

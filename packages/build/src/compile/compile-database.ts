@@ -47,6 +47,11 @@ export class CompileDatabase {
     });
   }
 
+  /** @returns whether any unit, kernel code or not, is compiled from a source */
+  has(source: string): boolean {
+    return this.#lines.has(source);
+  }
+
   /** The sources of all units, kernel code or not, in order. */
   get sources(): readonly string[] {
     return [...this.#lines.keys()];
@@ -55,6 +60,14 @@ export class CompileDatabase {
   /** @returns all units of kernel code; takes a third of a second */
   units(): UnitCommand[] {
     return this.sources.flatMap(source => this.unitsFrom(source));
+  }
+
+  /** @returns the files that the commands of a source have read before it (`-include`) */
+  forcedIncludes(source: string): readonly string[] {
+    const found = (this.#lines.get(source) ?? []).flatMap(line =>
+      Array.from(line.matchAll(/ -include (\S+)/g), ([, path = '']) => withoutDots(path)),
+    );
+    return [...new Set(found)];
   }
 
   #parse(source: string): readonly UnitCommand[] {

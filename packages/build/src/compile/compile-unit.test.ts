@@ -37,7 +37,7 @@ const good = '#include "a.h"\nint f(int a) { return a + 1; }\nint g(int a) { ret
 test('compileUnit() compiles without debug information, with the flags added', { skip }, async () => {
   const cwd = await folder(good);
   const output = join(cwd, 'out.o');
-  const { bytes } = await compileUnit(silentContext(), unit, {
+  const bytes = await compileUnit(silentContext(), unit, {
     cwd,
     output,
     patched: false,
@@ -54,19 +54,7 @@ test('compileUnit() makes the same bytes wherever they are written', { skip }, a
   const options = { patched: false, extraFlags: sectionFlags };
   const first = await compileUnit(silentContext(), unit, { ...options, cwd: a, output: join(a, 'x.o') });
   const second = await compileUnit(silentContext(), unit, { ...options, cwd: b, output: join(b, 'other.o') });
-  assert.deepEqual(first.bytes, second.bytes);
-});
-
-test('compileUnit() tells the files that were read', { skip }, async () => {
-  const cwd = await folder(good);
-  const { dependencies } = await compileUnit(silentContext(), unit, {
-    cwd,
-    output: join(cwd, 'x.o'),
-    patched: false,
-    dependencies: true,
-  });
-  assert.deepEqual(dependencies.slice(0, 2), ['a.c', ...dependencies.slice(1, 2)]);
-  assert.ok(dependencies.includes('a.h'));
+  assert.deepEqual(first, second);
 });
 
 test("compileUnit() refuses a patch that does not compile, with the compiler's words and the first error first", {
@@ -126,9 +114,9 @@ test('compileAll() gives results in order and all findings at once', async () =>
     'b',
   ]);
 
-  const cwd = await folder('int f(void) { return missing; }\n');
   const failing = (name: string) =>
     job(name, async () => {
+      const cwd = await folder(`int f(void) { return missing_${name}; }\n`);
       await compileUnit(
         silentContext(),
         { ...unit, source: name },

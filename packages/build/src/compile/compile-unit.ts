@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { fileError } from '@kstitch/host/files';
 import { interruptedError, run } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
-import { Refusal } from '@kstitch/report/diagnostic';
+import { type Diagnostic, Refusal } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { kbuildEnvironment } from '../kit/kbuild.ts';
 import { compileFailure } from './compiler-messages.ts';
@@ -18,14 +18,6 @@ export interface CompileOptions {
   readonly extraFlags?: readonly string[];
   /** Whether `cwd` holds patched source: what does not compile is then the patch's fault. */
   readonly patched: boolean;
-  /** Asks for {@link CompiledUnit.dependencies}. */
-  readonly dependencies?: boolean;
-}
-
-export interface CompiledUnit {
-  readonly bytes: Uint8Array;
-  /** The files that were read, the source first, as the compiler named them below `cwd`; empty unless asked for. */
-  readonly dependencies: readonly string[];
 }
 
 /** One section a function and a data object: what the differ compares, and the extractor takes out. */
@@ -38,6 +30,7 @@ const maxObjectSize = 64 * 1024 * 1024;
  * Compiles one unit as kbuild would, without objtool and without debug information (-g changes no byte of code and costs a
  * third of the time).
  *
+ * @returns the object's bytes
  * @throws KstitchError - `compile-error` with the compiler's words, first error first; `compile-unpatched-failed` when the
  *   source was not patched; `host-disk-full`, `interrupted`
  */
@@ -45,9 +38,8 @@ export async function compileUnit(
   context: Context,
   unit: UnitCommand,
   options: CompileOptions,
-): Promise<CompiledUnit> {
-  const { cwd, output, extraFlags = [], patched, dependencies = false } = options;
-  const dependencyFile = `${output}.d`;
+): Promise<Uint8Array> {
+  const { cwd, output, extraFlags = [], patched } = options;
   const { status, stderr } = await run(
     unit.compiler,
     [
@@ -55,7 +47,6 @@ export async function compileUnit(
       // Takes back every -g above.
       '-g0',
       ...extraFlags,
-      ...(dependencies ? ['-MD', '-MF', dependencyFile] : []),
       '-fdiagnostics-color=never',
       '-c',
       '-o',
@@ -77,19 +68,10 @@ export async function compileUnit(
         `compile '${unit.source}': its object has ${bytes.length} bytes`,
       );
     }
-    return {
-      bytes,
-      dependencies: dependencies ? readDependencies(await readFile(dependencyFile, 'latin1')) : [],
-    };
+    return bytes;
   } catch (error) {
     throw fileError(`read '${output}'`, error);
   }
-}
-
-/** A make rule, `OBJECT: FILE FILE \`, blanks in names escaped with `\`. */
-function readDependencies(rule: string): readonly string[] {
-  const list = rule.slice(rule.indexOf(': ') + 2).replaceAll('\\\n', ' ');
-  return list.match(/(?:\\.|[^\s\\])+/g)?.map(name => name.replaceAll(/\\(.)/g, '$1')) ?? [];
 }
 
 /** One thing to compile, with its name for the progress display: `compile fs/ext4/mballoc.c (patched)`. */
@@ -125,8 +107,20 @@ export async function compileAll<T>(context: Context, jobs: readonly CompileJob<
   const inOrder = [...failures].toSorted(([a], [b]) => a - b).map(([, error]) => error);
   const refusals = inOrder.filter(error => error instanceof Refusal);
   for (const error of inOrder) if (!(error instanceof Refusal)) throw error;
-  if (refusals.length > 0) throw new Refusal(refusals.flatMap(refusal => refusal.diagnostics));
+  if (refusals.length > 0) throw new Refusal(onceEach(refusals.flatMap(refusal => refusal.diagnostics)));
   const skipped = jobs.find((_, index) => !results.has(index));
   if (skipped !== undefined) throw interruptedError(skipped.label);
   return [...results].toSorted(([a], [b]) => a - b).map(([, result]) => result);
+}
+
+/** What is wrong with a header is wrong with every unit that includes it, and is said once. */
+function onceEach(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
+  const groups = Map.groupBy(diagnostics, ({ code, text, place: { unit, file, line } }) =>
+    JSON.stringify([code, text, file ?? unit, line]),
+  );
+  return [...groups.values()].flatMap(([first, ...more]) => {
+    if (first === undefined || more.length === 0) return first ?? [];
+    const others = `the same in ${more.length} more ${more.length === 1 ? 'unit' : 'units'}`;
+    return [{ ...first, notes: [...first.notes, others] }];
+  });
 }

@@ -1,5 +1,6 @@
 import { diagnostic, Refusal } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
+import { withoutDots } from '../patch/source-path.ts';
 import type { UnitCommand } from './unit-command.ts';
 
 /** Lines of the compiler that are shown of one unit. */
@@ -27,14 +28,15 @@ export function compileFailure(unit: UnitCommand, stderr: string, patched: boole
     return new KstitchError('compile-unpatched-failed', text, { notes });
   }
   const parts = /^(.+?):(\d+):(?:\d+:)? (?:fatal )?error: (.*)$/.exec(words[0] ?? '');
-  const [, file, line, said] = parts ?? [];
-  if (file === undefined || line === undefined || said === undefined) {
+  const [, named, line, said] = parts ?? [];
+  if (named === undefined || line === undefined || said === undefined) {
     return new Refusal([
       diagnostic('compile-error', { unit: unit.source }, `${unit.source}: ${words[0] ?? ''}`, {
         notes: notes.slice(1),
       }),
     ]);
   }
+  const file = named.startsWith('/') ? named : withoutDots(named);
   const place = { unit: unit.source, file, line: Number(line) };
   return new Refusal([
     diagnostic('compile-error', place, `${file}:${line}: ${said}`, { notes: notes.slice(1) }),

@@ -82,3 +82,18 @@ test('a name that goes up from a linked folder finds the changed file', {
   assert.equal(preprocess(await shadow(changed, [spelling]), spelling), 'old_main_h new_main');
   assert.equal(preprocess(await shadow(changed), spelling), 'old_main_h');
 });
+
+test('a file in a folder below finds the changed file above it when it is passed', {
+  skip: missingCompiler,
+}, async () => {
+  const source = 'virt/kvm/main.c';
+  await writeFile(join(tree, 'virt/kvm/up.c'), '#include "../../fs/ext4/a.h"\n');
+  const changed = { 'fs/ext4/a.h': 'new_a_h' };
+  assert.equal(preprocess(await shadow(changed, ['virt/kvm/up.c']), 'virt/kvm/up.c'), 'new_a_h');
+  assert.equal(
+    preprocess(await shadow(changed), 'virt/kvm/up.c'),
+    'old_a_h',
+    'a link leads out of the shadow',
+  );
+  assert.equal(preprocess(await shadow(changed), source), 'old_main_h');
+});

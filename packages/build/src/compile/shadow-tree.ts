@@ -15,21 +15,22 @@ export interface ShadowFile {
  *
  * gcc looks for `#include "x.h"` beside the including file *as it was named*, without following links, so a changed file is
  * found by its neighbours and the other way round. A name with `..` in it is different: the kernel follows the link first and
- * goes up from where that leads. Folders on the way of such names are made real, too.
+ * goes up from where that leads, so `#include "../x.h"` in a linked folder would find the unchanged file. Folders on the way of
+ * such names, and those of files with such names in them, are made real, too.
  *
  * @param directory - an empty folder
  * @param files - what differs
- * @param spellings - sources as compiler commands name them: `arch/x86/kvm/../../../virt/kvm/kvm_main.c`
+ * @param passed - files whose folders have to be real: `arch/x86/kvm/../../../virt/kvm/kvm_main.c`
  */
 export async function makeShadowTree(
   kit: KernelTree,
   directory: string,
   files: readonly ShadowFile[],
-  spellings: readonly string[] = [],
+  passed: readonly string[] = [],
 ): Promise<void> {
   const real = new Set(['']);
   for (const { path } of files) addFolders(real, path);
-  for (const spelling of spellings.filter(name => name.includes('..'))) addFolders(real, spelling);
+  for (const path of passed) addFolders(real, path);
   const replaced = new Set(files.map(file => file.path));
 
   try {

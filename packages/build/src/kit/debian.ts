@@ -9,13 +9,16 @@ const imagePrefix = 'linux-image-';
 /** `6.1.0-55-cloud-amd64`, `6.12.117+deb12-amd64`: series, the rest of the version, flavour. */
 const releaseForm = /^(\d+\.\d+)(?:\.\d+)?([-+][\w.+~]*)?-((?:[a-z]+-)*[a-z0-9]+)$/;
 
-/**
- * Debian's kernels through apt. A release that the configured archives no longer have is looked for in a snapshot archive.
- *
- * @param options - `snapshot`: address of the snapshot archive, with or without a timestamp
- */
-export function debian(options: { readonly snapshot?: string } = {}): Distribution {
-  let apt = new Apt();
+export interface DebianOptions {
+  /** Address of the snapshot archive, with or without a timestamp. */
+  readonly snapshot?: string;
+  /** The archive that is asked first, in place of the machine's sources. */
+  readonly apt?: Apt;
+}
+
+/** Debian's kernels through apt. A release that the configured archives no longer have is looked for in a snapshot archive. */
+export function debian(options: DebianOptions = {}): Distribution {
+  let apt = options.apt ?? new Apt();
   return {
     releases: async context => {
       await apt.refresh(context);
@@ -49,7 +52,8 @@ export function debian(options: { readonly snapshot?: string } = {}): Distributi
         gone.message,
         near,
       ]);
-      if (snapshot === undefined) throw unknownRelease(release, offered);
+      if (snapshot === undefined)
+        throw gone.code === 'kit-package-gone' ? gone : unknownRelease(release, offered);
       apt = new Apt(snapshot.name, snapshot.sources);
       await apt.refresh(context);
       return await locatePackages(apt, release, context.signal);

@@ -1,31 +1,36 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { link, mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
 import { run } from '@kstitch/host/run';
 import { silentContext } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
+import { pathOfPurposes } from '@kstitch/testkit/path-of-purposes';
 import { kbuildEnvironment } from './kbuild.ts';
 import { fetchKit, type Kit, listKits, openKit } from './kit.ts';
 import { readRecordedUnits } from './recorded-units.ts';
 
 const release = '6.1.0-55-cloud-amd64';
-/** What the other tests share, so that packages are downloaded once. */
+/** What the other tests share: packages and their lists come from there, so that nothing is downloaded twice. */
 const sharedCache = cacheDirectory();
-const ownCache = join(sharedCache, 'kit-test');
+let ownCache = '';
+/** With the programs of the packages that kstitch asks for, and no others. */
+let path = '';
 
+/** Made from nothing, once, by the third test; those after it look at it. */
 let kit: Kit;
 
 before(async () => {
-  await fetchKit(silentContext(), release);
-  await rm(ownCache, { recursive: true, force: true });
-  await mkdir(join(ownCache, 'debs'), { recursive: true });
-  for (const name of await readdir(join(sharedCache, 'debs'))) {
-    await link(join(sharedCache, 'debs', name), join(ownCache, 'debs', name));
+  await mkdir(sharedCache, { recursive: true });
+  ownCache = await mkdtemp(join(sharedCache, 'kit-test-'));
+  for (const name of ['apt', 'debs', 'locks']) {
+    await mkdir(join(sharedCache, name), { recursive: true });
+    await symlink(join(sharedCache, name), join(ownCache, name));
   }
+  path = await pathOfPurposes(join(ownCache, 'path'), ['kit']);
   process.env['KSTITCH_CACHE'] = ownCache;
 });
 after(() => rm(ownCache, { recursive: true, force: true, maxRetries: 5, retryDelay: 500 }));
@@ -35,13 +40,15 @@ test('a kit that is killed in the making is no kit', async () => {
   await said(child, /^> unpack the kernel source$/m);
   child.kill('SIGKILL');
   await once(child, 'close');
+  // What was half made is there, and is not taken for a kit.
+  assert.deepEqual(await readdir(join(ownCache, 'kits')), [release]);
   assert.deepEqual(await listKits(), []);
   await assert.rejects(openKit(release), isError('kit-absent'));
 });
 
 test('an interrupted one leaves nothing behind', async () => {
   const child = fetchInChild();
-  await said(child, /^> unpack the kernel source$/m);
+  await said(child, /^> unpack the kernel image and headers$/m);
   child.kill('SIGINT');
   const [status] = await once(child, 'close');
   assert.equal(status, 130);
@@ -98,7 +105,7 @@ test("the configuration and what is derived from it are Debian's", async () => {
 test('kbuild compiles one unit without preparing anything again, as the record says', async () => {
   const { tree, units } = kit.paths;
   // crc32 needs a table that modules_prepare does not make.
-  const objects = ['fs/ext4/mballoc.o', 'lib/crc32.o'];
+  const objects = ['fs/ext4/bitmap.o', 'lib/crc32.o'];
   const { stdout } = await run('make', ['-C', tree, 'objtool=true', ...objects], {
     onlyEnv: kbuildEnvironment(),
   });
@@ -165,6 +172,7 @@ function fetchInChild(): ChildProcess {
       process.exit(error.exitStatus);
     });`;
   return spawn(process.execPath, ['--input-type=module', '-e', script], {
+    env: { ...process.env, PATH: path },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 }

@@ -43,17 +43,35 @@ export async function prepareTree(context: Context, inputs: TreeInputs): Promise
   await context.progress.step('prepare the kernel source', async update => {
     await makePrepare(context, inputs, update);
   });
-  const shipped = await readFile(join(headers, '.config'), 'utf8');
-  const used = await readFile(join(tree, '.config'), 'utf8');
-  const derived = await Promise.all(
-    [headers, tree].map(folder => readFile(join(folder, 'include/generated/autoconf.h'), 'utf8')),
-  );
-  if (shipped !== used || derived[0] !== derived[1]) {
+  const changes: string[] = [];
+  for (const name of ['.config', 'include/generated/autoconf.h']) {
+    const [shipped = '', used = ''] = await Promise.all(
+      [headers, tree].map(folder => readFile(join(folder, name), 'utf8')),
+    );
+    changes.push(...changedLines(shipped, used).map(line => `${name}: ${line}`));
+    // The same lines in another order are none of them, and yet not the same file.
+    if (shipped !== used && changes.length === 0) changes.push(`${name}: its lines are in another order`);
+  }
+  if (changes.length > 0) {
     throw new KstitchError(
       'kit-config-changed',
       `prepare the source of '${release}': the configuration changed`,
+      { notes: changes.slice(0, maxChangesShown) },
     );
   }
+}
+
+/** How many changed lines go into the error; one option is one line, or two. */
+const maxChangesShown = 20;
+
+/** @returns the lines that only one of two texts has, marked as `diff` does */
+function changedLines(before: string, after: string): string[] {
+  const [old, now] = [before.split('\n'), after.split('\n')] as const;
+  const [had, has] = [new Set(old), new Set(now)] as const;
+  return [
+    ...old.filter(line => !has.has(line)).map(line => `-${line}`),
+    ...now.filter(line => !had.has(line)).map(line => `+${line}`),
+  ];
 }
 
 async function placeConfiguration({ release, version, headers, tree }: TreeInputs): Promise<void> {

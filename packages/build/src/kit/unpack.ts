@@ -45,6 +45,13 @@ export async function unpackSource(
       signal,
     }).catch((error: unknown) => {
       if (!(error instanceof KstitchError) || error.code !== 'host-tool-failed') throw error;
+      // A damaged package has no files either, and of that dpkg-deb complains.
+      const whole = !error.notes.some(line => line.startsWith('dpkg-deb: '));
+      if (whole && error.notes.includes(`tar: ${inner}: Not found in archive`)) {
+        throw new KstitchError('kit-package-unexpected', `read '${top}': it has no '${inner.slice(2)}'`, {
+          cause: error,
+        });
+      }
       const complaints = error.notes.filter(
         line => !/: Not found in archive$|^tar: Exiting with failure/.test(line),
       );

@@ -39,7 +39,7 @@ async function compile(source: string): Promise<Uint8Array> {
   const cwd = await mkdtemp(join(root, 'source-'));
   await makeShadowTree(kit, cwd, [{ path: 'fs/ext4/mballoc.c', text: source }]);
   const options = { cwd, output: join(root, 'unit.o'), extraFlags: sectionFlags, patched: true };
-  return (await compileUnit(context, unit, options)).bytes;
+  return await compileUnit(context, unit, options);
 }
 
 async function link(

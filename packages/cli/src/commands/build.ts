@@ -1,10 +1,11 @@
 import { release as runningRelease } from 'node:os';
 import { basename } from 'node:path';
 import type { Bundle } from '@kstitch/livepatch/bundle';
+import { KstitchError } from '@kstitch/report/error';
 import type { Look } from '@kstitch/report/render-text';
 import { type Command, Option } from 'commander';
-import { finish, kernelRelease, type Run } from '../command-line.ts';
-import { inputKinds, readInput } from '../input-file.ts';
+import { finish, kernelRelease, type Run, wholeNumber } from '../command-line.ts';
+import { inputKinds, readInput, readInputText } from '../input-file.ts';
 import { type CommonOptions, fields, lines, paragraphs, section } from '../run-command.ts';
 import { ensureTools, type PackageOptions, withPackageOptions } from '../system-packages.ts';
 
@@ -12,6 +13,8 @@ interface BuildOptions extends CommonOptions, PackageOptions {
   readonly kernel: string;
   readonly name?: string;
   readonly output: string;
+  readonly on?: readonly string[];
+  readonly maxUnits?: number;
 }
 
 /** `kstitch build PATCH… --kernel RELEASE` */
@@ -21,25 +24,38 @@ export function addBuild(program: Command, run: Run): void {
     .summary('build a livepatch from source patches')
     .description(
       'Builds a livepatch module for one kernel from one or more source patches, applied in the order given, and writes ' +
-        'NAME.ko and NAME.json. Refuses, with reasons, what cannot be patched safely in a running kernel.',
+        'NAME.ko and NAME.json. Refuses, with reasons, what cannot be patched safely in a running kernel. A livepatch takes the ' +
+        'place of all that are loaded: with --on it contains what they do.',
     )
-    .argument('<patch...>', 'source patches, as from diff -u or git; - is standard input')
+    .argument('[patch...]', 'source patches, as from diff -u or git; - is standard input')
     .addOption(
       new Option('-k, --kernel <release>', 'kernel to build for')
         .argParser(kernelRelease)
         .default(runningRelease(), 'the running one'),
+    )
+    .option('--on <bundle.json...>', 'livepatches that the new one contains, earliest first')
+    .addOption(
+      new Option('--max-units <number>', 'refuse a patch that affects more units (default: 200)').argParser(
+        wholeNumber(1, 100_000),
+      ),
     )
     .option('-n, --name <name>', 'name of the livepatch (default: that of the first patch)')
     .option('-o, --output <folder>', 'where the livepatch is written to', '.');
   withPackageOptions(command);
   finish(command, [
     'kstitch build ext4.patch --kernel 6.1.0-55-cloud-amd64 \\\n      --name ext4-mballoc -o out',
+    'kstitch build net.patch --on out/kstitch_ext4_mballoc_1a2b3c4d.json \\\n      --kernel 6.1.0-55-cloud-amd64 -o out',
   ]);
   command.action((paths: readonly string[], options: BuildOptions) =>
     run('build', options, async (context, shell) => {
       // The patches first: who mistyped a name need not wait for packages.
       const patches: { name: string; bytes: Uint8Array }[] = [];
-      for (const path of paths) {
+      const { bundlePaths, patchPaths } = sortWords(paths, options.on);
+      const { parseBundle } = await import('@kstitch/livepatch/bundle');
+      const on: Bundle[] = [];
+      for (const path of bundlePaths)
+        on.push(parseBundle(await readInputText(path, inputKinds.bundle, context.signal), basename(path)));
+      for (const path of patchPaths) {
         const name = path === '-' ? 'stdin.patch' : basename(path);
         patches.push({ name, bytes: await readInput(path, inputKinds.patch, context.signal) });
       }
@@ -47,8 +63,10 @@ export function addBuild(program: Command, run: Run): void {
       const { buildLivepatch } = await import('@kstitch/build/build-livepatch');
       const { modulePath, bundlePath, bundle } = await buildLivepatch(context, {
         patches,
+        on,
+        ...(options.maxUnits === undefined ? {} : { maxUnits: options.maxUnits }),
         release: options.kernel,
-        name: options.name ?? nameFrom(patches[0]?.name ?? 'livepatch'),
+        name: options.name ?? nameFrom((patches[0] ?? on[0]?.patches[0])?.name ?? 'livepatch'),
         outputDirectory: options.output,
       });
       return {
@@ -62,11 +80,13 @@ export function addBuild(program: Command, run: Run): void {
 function renderBuilt(modulePath: string, bundlePath: string, bundle: Bundle, look: Look): string {
   const { runPre, unload } = bundle;
   return paragraphs([
-    lines(
-      bundle.objects.flatMap(object =>
-        object.functions.map(({ name }) => `${object.name}: changed function: ${name}()`),
-      ),
-    ),
+    lines([
+      ...bundle.objects.flatMap(object => [
+        ...object.functions.map(({ name }) => `${object.name}: changed function: ${name}()`),
+        ...object.callbacks.map(({ kind, name }) => `${object.name}: ${kind} callback: ${name}()`),
+      ]),
+      ...bundle.states.map(({ id, version }) => `system state ${id}, version ${version}`),
+    ]),
     fields(look, [
       ['livepatch', modulePath],
       ['description', bundlePath],
@@ -86,6 +106,21 @@ function renderBuilt(modulePath: string, bundlePath: string, bundle: Bundle, loo
 
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+/**
+ * `--on` takes as many words as follow: those that name no bundle are patches (`build --on old.json new.patch`).
+ *
+ * @throws KstitchError - `usage`
+ */
+function sortWords(paths: readonly string[], on: readonly string[] | undefined) {
+  const bundlePaths = (on ?? []).filter(word => word.endsWith('.json'));
+  const patchPaths = [...paths, ...(on ?? []).filter(word => !word.endsWith('.json'))];
+  if (on !== undefined && bundlePaths.length === 0)
+    throw new KstitchError('usage', "option '--on' needs a bundle: the NAME.json of an earlier livepatch");
+  if (bundlePaths.length + patchPaths.length === 0)
+    throw new KstitchError('usage', "missing required argument 'patch'");
+  return { bundlePaths, patchPaths };
 }
 
 /** @returns `ext4-mballoc` for `0001-ext4-mballoc.patch` */

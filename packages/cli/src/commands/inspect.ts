@@ -39,14 +39,24 @@ function renderLivepatch(report: LivepatchReport, look: Look): string {
     ['taints', report.taints.map(({ flag, reason }) => `${flag} (${reason})`).join(', ') || 'none'],
     ['size', `${report.size} bytes`],
   ]);
-  const patched = (report.patch?.objects ?? []).flatMap(object =>
+  const { objects = [], states = [] } = report.patch ?? {};
+  const patched = objects.flatMap(object =>
     object.functions.map(
       ({ name, sympos }) => `${object.name}: ${name}()${sympos > 1 ? `, number ${sympos} of that name` : ''}`,
     ),
   );
+  const callbacks = objects.flatMap(object =>
+    object.callbacks.map(({ kind, name }) => `${object.name}: ${kind}: ${name}()`),
+  );
   return paragraphs([
     head,
     section(look, 'patches', report.patch === undefined ? ['decided only when it is loaded'] : patched),
+    section(look, 'calls back', callbacks),
+    section(
+      look,
+      'changes system states',
+      states.map(({ id, version }) => `${id}, version ${version}`),
+    ),
     section(
       look,
       'looks up in the running kernel',

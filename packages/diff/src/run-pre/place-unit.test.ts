@@ -76,6 +76,11 @@ test('placeUnit() refuses a unit that lacks a function of the kernel', () => {
   assert.deepEqual(findings(inline, without), ['run-pre-extra-symbol']);
 });
 
+test('placeUnit() knows labels of its own within a function', () => {
+  const labelled = 'int first(int x) { asm volatile(".globl label\\nnop\\nlabel: nop"); return x * 3; }';
+  assert.deepEqual(findings(labelled, labelled), []);
+});
+
 test('placeUnit() refuses code that stands twice in the kernel', () => {
   const twice = 'static __attribute__((used)) int same(int x) { return x * 7; }';
   const shipped = linkSmallKernel(twice, [twice]);

@@ -350,9 +350,12 @@ class UnitPlacer {
     const first = atoms[0];
     if (base === undefined || first === undefined) return;
     const own = new Set(atoms.map(atom => base + atom.offset + atom.entry));
-    const inside = new Set(atoms.flatMap(atom => [atom.name, ...atom.aliases]));
     for (const symbol of this.#shipped.strictlyBetween(base, base + first.section.sh_size)) {
-      if (own.has(symbol.address) || inside.has(symbol.name) || this.#isLabel(atoms, base, symbol.address))
+      if (
+        own.has(symbol.address) ||
+        this.#unit.symbolNames.has(symbol.name) ||
+        this.#isLabel(atoms, base, symbol.address)
+      )
         continue;
       this.#diagnostics.push(
         diagnostic(

@@ -1,9 +1,10 @@
 import type { RelocationKind } from '@kstitch/arch/architecture';
-import { hasFlag, SHF, SHT, STT } from '@kstitch/elf/constants';
+import { hasFlag, SHF, SHT, STB, STT } from '@kstitch/elf/constants';
 import type { ElfFile, Relocation, Section } from '@kstitch/elf/model';
 import { readRelocations } from '@kstitch/elf/relocations';
 import { moduleFtraceSites } from '@kstitch/kernel/ftrace-sites';
 import type { Address, Pointed, ShippedObject, ShippedSymbol } from './shipped-object.ts';
+import { beginsWithLandingPad } from './shipped-vmlinux.ts';
 
 /**
  * A shipped module (.ko): a relocatable file, so its sections get ranges of their own and a field refers to what its
@@ -16,6 +17,8 @@ export class ShippedModule implements ShippedObject {
   readonly #named = new Map<string, Address[]>();
   readonly #ascending: readonly ShippedSymbol[];
   readonly #imports = new Set<string>();
+  readonly #globals = new Set<string>();
+  #sealed: ReadonlySet<Address> | undefined;
   readonly #relocations = new Map<number, ReadonlyMap<number, Relocation>>();
   readonly #ftraceSites: readonly Address[];
 
@@ -34,6 +37,7 @@ export class ShippedModule implements ShippedObject {
       }
       const address = addressIn(symbol.section.index, Number(symbol.st_value));
       symbols.push({ name: symbol.name, address });
+      if (symbol.bind !== STB.LOCAL) this.#globals.add(`${symbol.name} ${address}`);
       const list = this.#named.get(symbol.name);
       if (list === undefined) this.#named.set(symbol.name, [address]);
       else list.push(address);
@@ -86,6 +90,33 @@ export class ShippedModule implements ShippedObject {
 
   isInit(address: Address): boolean {
     return /^\.(init|exit)/.test(this.#sectionAt(address)?.name ?? '');
+  }
+
+  isGlobal(name: string, address: Address): boolean {
+    return this.#globals.has(`${name} ${address}`);
+  }
+
+  isFunction(address: Address): boolean {
+    return hasFlag(this.#sectionAt(address)?.sh_flags ?? 0, SHF.EXECINSTR);
+  }
+
+  isIndirectTarget(address: Address): boolean {
+    this.#sealed ??= this.#readSealed();
+    if (this.#sealed === undefined) return true;
+    return !this.#sealed.has(address) && beginsWithLandingPad(this.read(address, 4));
+  }
+
+  #readSealed(): ReadonlySet<Address> | undefined {
+    const section = this.#file.sections.find(({ name }) => name === '.ibt_endbr_seal');
+    if (section === undefined) return undefined;
+    const sealed = new Set<Address>();
+    for (const { r_sym, r_addend } of this.#relocations.get(section.index)?.values() ?? []) {
+      const symbol = this.#file.symbols[r_sym];
+      if (symbol?.section !== undefined) {
+        sealed.add(addressIn(symbol.section.index, Number(symbol.st_value) + Number(r_addend)));
+      }
+    }
+    return sealed;
   }
 
   hasFtraceSite(start: Address, end: Address): boolean {

@@ -39,6 +39,15 @@ export interface ShippedObject {
   imports(name: string): boolean;
   /** @returns whether the memory there is given back after boot or after the module's init */
   isInit(address: Address): boolean;
+  /** @returns whether the symbol of that name at that address is visible outside of its unit */
+  isGlobal(name: string, address: Address): boolean;
+  /** @returns whether code is there */
+  isFunction(address: Address): boolean;
+  /**
+   * @returns whether a function there may be called through a pointer. Where CET is enforced (CONFIG_X86_KERNEL_IBT) it must
+   *   begin with a landing pad, and not be one whose address nobody took: the kernel overwrites the pads of those at boot
+   */
+  isIndirectTarget(address: Address): boolean;
   /** @returns whether `mcount_loc` lists a site in [start, end) */
   hasFtraceSite(start: Address, end: Address): boolean;
 }

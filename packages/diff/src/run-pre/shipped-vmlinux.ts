@@ -1,4 +1,6 @@
 import type { RelocationKind } from '@kstitch/arch/architecture';
+import { x86_64 } from '@kstitch/arch/x86-64';
+import { hasFlag, SHF } from '@kstitch/elf/constants';
 import type { FtraceSites } from '@kstitch/kernel/ftrace-sites';
 import type { KernelSymbol } from '@kstitch/kernel/kallsyms';
 import type { KernelImage } from '@kstitch/kernel/kernel-image';
@@ -12,7 +14,8 @@ export interface SymbolTable {
   between(start: bigint, end: bigint): readonly NamedAddress[];
 }
 
-type NamedAddress = Pick<KernelSymbol, 'name' | 'address'>;
+/** `type` as nm prints it: upper case for symbols visible outside of their unit. */
+type NamedAddress = Pick<KernelSymbol, 'name' | 'address' | 'type'>;
 
 /** The shipped vmlinux: relocated already, so a field is read back by doing the relocation's sum the other way. */
 export class ShippedVmlinux implements ShippedObject {
@@ -20,6 +23,7 @@ export class ShippedVmlinux implements ShippedObject {
   readonly #image: KernelImage;
   readonly #symbols: SymbolTable;
   readonly #ftraceSites: FtraceSites;
+  #sealed: ReadonlySet<Address> | undefined;
   readonly #initStart: Address;
   readonly #initEnd: Address;
 
@@ -73,10 +77,44 @@ export class ShippedVmlinux implements ShippedObject {
     return address >= this.#initStart && address < this.#initEnd;
   }
 
+  isGlobal(name: string, address: Address): boolean {
+    const symbol = this.#symbols.named(name).find(candidate => signed(candidate.address) === address);
+    return symbol !== undefined && /[A-Zw]/.test(symbol.type);
+  }
+
+  isFunction(address: Address): boolean {
+    const section = this.#image.sectionAt(unsigned(address));
+    return section !== undefined && hasFlag(section.sh_flags, SHF.EXECINSTR);
+  }
+
+  isIndirectTarget(address: Address): boolean {
+    this.#sealed ??= this.#readSealed();
+    return (
+      this.#sealed.size === 0 || (!this.#sealed.has(address) && beginsWithLandingPad(this.read(address, 4)))
+    );
+  }
+
+  /** `.ibt_endbr_seal`: 32-bit distances from each field to a function (arch/x86/kernel/alternative.c: apply_seal_endbr()). */
+  #readSealed(): ReadonlySet<Address> {
+    const [start] = this.named('__ibt_endbr_seal');
+    const [end] = this.named('__ibt_endbr_seal_end');
+    const bytes = start === undefined || end === undefined ? undefined : this.read(start, end - start);
+    if (start === undefined || bytes === undefined) return new Set();
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return new Set(
+      Array.from({ length: bytes.length >> 2 }, (_, i) => start + 4 * i + view.getInt32(4 * i, true)),
+    );
+  }
+
   hasFtraceSite(start: Address, end: Address): boolean {
     const site = this.#ftraceSites.firstFrom(unsigned(start));
     return site !== undefined && site < unsigned(end);
   }
+}
+
+/** endbr64 */
+export function beginsWithLandingPad(bytes: Uint8Array | undefined): boolean {
+  return bytes !== undefined && x86_64.landingPad.every((byte, i) => bytes[i] === byte);
 }
 
 function signed(address: bigint): Address {

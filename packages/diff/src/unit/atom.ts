@@ -1,4 +1,6 @@
+import { hasFlag, SHF } from '@kstitch/elf/constants';
 import type { ElfSymbol, Section } from '@kstitch/elf/model';
+import type { CallbackKind } from '@kstitch/kernel/klp-callbacks';
 
 /**
  * The smallest run of bytes that has a meaning of its own: a function, an object, a string, a constant, the replacement
@@ -14,6 +16,8 @@ export interface Atom {
   readonly aliases: readonly string[];
   readonly symbol: ElfSymbol | undefined;
   readonly section: Section;
+  /** The source file of a local symbol, where the object was linked from several. */
+  readonly file?: string | undefined;
   /** Where it begins in its section, in bytes; a function begins with its patchable padding. */
   readonly offset: number;
   /** In bytes. */
@@ -28,8 +32,15 @@ export interface Atom {
   readonly entries: readonly Entry[];
   /** Freed after boot or after the module's init. */
   readonly init: boolean;
-  /** Belongs to a table of which the shipped kernel's copy stays valid, named for messages: `an exported symbol`. */
-  readonly kept: string | undefined;
+  /** Belongs to a table of which the shipped kernel's copy stays valid. */
+  readonly kept: KeptTable | undefined;
+}
+
+export interface KeptTable {
+  /** For messages: `an exported symbol`. */
+  readonly what: string;
+  /** Nothing that runs misses a change of it. */
+  readonly harmless: boolean;
 }
 
 /** A relocation in an atom or an entry, its target named. */
@@ -68,6 +79,30 @@ export interface Unit {
   /** Path of the source below the kernel tree: `fs/ext4/mballoc.c`. */
   readonly name: string;
   readonly atoms: readonly Atom[];
+  /** Every symbol of the object, labels within functions included. */
+  readonly symbolNames: ReadonlySet<string>;
   /** Atoms that a section without a rule refers to, and that section's name. */
   readonly namedByUnknown: ReadonlyMap<Atom, string>;
+  readonly requests: Requests;
+}
+
+/** What the author of a patch asks of the livepatch with kstitch.h. */
+export interface Requests {
+  readonly callbacks: readonly RequestedCallback[];
+  readonly states: readonly RequestedState[];
+}
+
+export interface RequestedCallback {
+  readonly kind: CallbackKind;
+  /** What it names, wherever that is. */
+  readonly target: Target;
+}
+
+export interface RequestedState {
+  readonly id: number;
+  readonly version: number;
+}
+
+export function isReadOnly(atom: Atom): boolean {
+  return !hasFlag(atom.section.sh_flags, SHF.WRITE);
 }

@@ -12,7 +12,10 @@
  */
 export function baseName(name: string): string {
   const plain = name.includes('.') ? name.replace(/\.\d+/g, '') : name;
-  if (plain.startsWith('__UNIQUE_ID_')) return plain.replace(/\d+$/, '');
+  if (!plain.includes('__')) return plain;
+  if (/(^|\.)__UNIQUE_ID_/.test(plain)) return plain.replace(/_?\d+$/, '');
+  // include/linux/btf_ids.h: __BTF_ID__<kind>__<type>__<counter><line>
+  if (plain.startsWith('__BTF_ID__')) return plain.replace(/__\d+$/, '');
   // include/linux/init.h: __initcall__kmod_<module>__<counter>_<line>_<function><level>
   return plain.startsWith('__initcall__') ? plain.replace(/__\d+_\d+_/, '__') : plain;
 }
@@ -45,15 +48,22 @@ const specialStatics = new Set([
   '_entry',
   '_entry_ptr',
   '__UNIQUE_ID_ddebug',
-  '__compound_literal',
+  // NL_SET_ERR_MSG()
+  '__msg',
 ]);
 
 /**
  * Static objects that macros make for one place in the code: the once-flag of a warning, a rate limit, a lockdep key,
  * the name of the function. A patched function gets its own; nothing is lost when that starts afresh.
  *
- * @param name - a symbol's name; only numbered ones count, since a variable of the source may have any of these names
+ * @param name - a symbol's name as gcc gives it to a static local (`__warned.4`) or as clang does (`foo.__warned`); a
+ *   variable of the source may have any of these names, and then has neither number nor function
  */
 export function isSpecialStatic(name: string): boolean {
-  return isNumbered(name) && specialStatics.has(baseName(name));
+  const dot = name.indexOf('.');
+  if (dot < 0) return name.startsWith('__UNIQUE_ID_ddebug') && isNumbered(name);
+  const base = baseName(name);
+  if (specialStatics.has(base)) return true;
+  const last = base.lastIndexOf('.');
+  return last > 0 && specialStatics.has(base.slice(last + 1));
 }

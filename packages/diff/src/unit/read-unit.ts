@@ -6,11 +6,22 @@ import {
   type SectionTreatment,
   treatmentOf,
 } from '@kstitch/arch/special-sections';
-import { hasFlag, SHF, SHN, SHT, STB, STT } from '@kstitch/elf/constants';
+import { hasFlag, SHF, SHN, SHT, STB } from '@kstitch/elf/constants';
 import type { ElfFile, ElfSymbol, Relocation, Section } from '@kstitch/elf/model';
-import { readRelocations } from '@kstitch/elf/relocations';
 import { KstitchError } from '@kstitch/report/error';
-import type { Atom, Entry, Reference, Target, Unit } from './atom.ts';
+import type { Atom, Entry, KeptTable, Reference, Target, Unit } from './atom.ts';
+import { CodeGaps } from './code-gaps.ts';
+import { firstFrom, gatherRelocations } from './gather-relocations.ts';
+import { readRequests } from './requests.ts';
+import {
+  filesOfSymbols,
+  inOrderOfPlace,
+  isEmptyObject,
+  namesPadding,
+  paddingStart,
+  patchablePadding,
+  symbolsBySection,
+} from './symbol-extents.ts';
 
 /** An atom while its references and entries are still being gathered. */
 interface GrowingAtom extends Atom {
@@ -26,7 +37,7 @@ interface GrowingAtom extends Atom {
  * point into: on x86-64 that needs the end of the instruction around the field, since `cmpb $1, flag(%rip)` has an
  * addend one byte less than the same access without an immediate.
  *
- * @param file - a relocatable object as the compiler wrote it; objtool's sections are passed over
+ * @param file - a relocatable object as the compiler wrote it, or objtool behind it: its sections are passed over
  * @param name - path of the unit's source, for messages
  * @throws KstitchError - `unit-malformed`, where tables and relocations do not fit together
  */
@@ -41,15 +52,19 @@ class UnitReader {
   readonly #sizes: EntrySizes;
   readonly #atoms: GrowingAtom[] = [];
   readonly #treatments: readonly SectionTreatment[];
-  readonly #relocations: readonly (readonly Relocation[])[];
+  readonly #relocations: readonly (readonly Relocation[] | undefined)[];
+  /** Empty unless the object was linked from several. */
+  readonly #files: readonly (string | undefined)[];
   /** Atoms by section index, ascending by offset. */
-  readonly #bySection = new Map<number, GrowingAtom[]>();
-  readonly #bySymbol = new Map<number, GrowingAtom>();
-  /** Strings, constants and chunks by `section:offset:size`. */
-  readonly #byContent = new Map<string, GrowingAtom>();
+  readonly #bySection: (GrowingAtom[] | undefined)[] = [];
+  readonly #bySymbol: (GrowingAtom | undefined)[] = [];
+  /** Strings, constants and chunks: by section index, then by offset and size. */
+  readonly #byContent: (Map<number, GrowingAtom> | undefined)[] = [];
   readonly #instructions = new Map<GrowingAtom, Instructions>();
-  /** Offsets at which `.altinstr_aux` begins a new piece, by section index. */
-  readonly #cuts = new Map<number, number[]>();
+  /** Code that no symbol covers, such as `.text..refcount`. */
+  readonly #gaps = new CodeGaps();
+  /** Offsets at which code that is reached by offset begins a new piece, by section index. */
+  readonly #cuts: (number[] | undefined)[] = [];
 
   constructor(file: ElfFile, name: string, arch: Architecture, sizes: EntrySizes) {
     this.#file = file;
@@ -58,6 +73,7 @@ class UnitReader {
     this.#sizes = sizes;
     this.#treatments = file.sections.map(section => treatmentOf(traitsOf(section), sizes));
     this.#relocations = gatherRelocations(file);
+    this.#files = filesOfSymbols(file);
   }
 
   read(): Unit {
@@ -74,16 +90,36 @@ class UnitReader {
       if (cutByExtents.has(kind)) this.#attachReferences(section);
     }
 
-    // Every entry goes to the function that it is keyed to.
-    for (const section of this.#file.sections) {
+    // Every entry goes to the function that it is keyed to. The assembler writes the tables in the order in which it first
+    // met each, which says nothing about the function.
+    for (const section of this.#file.sections.toSorted((a, b) =>
+      a.name < b.name ? -1 : a.name > b.name ? 1 : 0,
+    )) {
       const treatment = this.#treatment(section.index);
       if (treatment.kind === 'entries') this.#attachEntries(section, treatment);
     }
-    return { name: this.#name, atoms: this.#atoms, namedByUnknown: this.#namedByUnknown() };
+    return {
+      name: this.#name,
+      atoms: this.#atoms,
+      symbolNames: new Set(this.#file.symbols.map(symbol => symbol.name)),
+      namedByUnknown: this.#namedByUnknown(),
+      requests: readRequests(
+        this.#file.sections,
+        section => this.#treatment(section.index),
+        (section, offset) => this.#pointer(section, offset),
+        what => this.#malformed(what),
+      ),
+    };
   }
 
   #treatment(section: number): SectionTreatment {
     return this.#treatments[section] ?? { kind: 'unknown' };
+  }
+
+  /** What a pointer in data that is no atom points to; few are asked for. */
+  #pointer(section: Section, offset: number): Target | undefined {
+    const relocation = this.#relocations[section.index]?.find(({ r_offset }) => r_offset === offset);
+    return relocation === undefined ? undefined : this.#reference(relocation, 0, undefined).target;
   }
 
   /** What sections without a rule refer to: a table of a new kernel may well be one that must be carried. */
@@ -99,25 +135,25 @@ class UnitReader {
   }
 
   #cutByExtents(): void {
-    const symbolsOf = new Map<number, ElfSymbol[]>();
-    for (const symbol of this.#file.symbols) {
-      if (symbol.section === undefined || !namesAnAtom(symbol)) continue;
-      const list = symbolsOf.get(symbol.section.index);
-      if (list === undefined) symbolsOf.set(symbol.section.index, [symbol]);
-      else list.push(symbol);
-    }
-    const padding = this.#patchablePadding();
+    const symbolsOf = symbolsBySection(this.#file);
+    const padding = patchablePadding(this.#file, this.#relocations);
     for (const section of this.#file.sections) {
       const treatment = this.#treatment(section.index);
       if (!cutByExtents.has(treatment.kind)) continue;
-      const symbols = symbolsOf.get(section.index) ?? [];
-      const sized = symbols.filter(symbol => !isEmptyObject(symbol));
-      this.#cutSection(section, treatment, sized, padding.get(section.index));
+      const symbols = symbolsOf[section.index] ?? [];
+      const starts = padding.get(section.index) ?? new Set();
+      const sized = symbols.filter(symbol => {
+        if (isEmptyObject(symbol)) return false;
+        if (!namesPadding(symbol, symbols)) return true;
+        starts.add(Number(symbol.st_value));
+        return false;
+      });
+      this.#cutSection(section, treatment, sized, starts);
       for (const symbol of symbols) {
         if (!isEmptyObject(symbol)) continue;
         const atom = this.#atom(section, 'object', Number(symbol.st_value), 0, 0, symbol, [], treatment);
-        this.#bySymbol.set(symbol.index, atom);
-        if (section.sh_size === 0) this.#bySection.set(section.index, [atom]);
+        this.#bySymbol[symbol.index] = atom;
+        if (section.sh_size === 0) this.#bySection[section.index] = [atom];
       }
     }
   }
@@ -127,17 +163,16 @@ class UnitReader {
     section: Section,
     treatment: SectionTreatment,
     symbols: readonly ElfSymbol[],
-    padding: ReadonlySet<number> | undefined,
+    padding: ReadonlySet<number>,
   ): void {
     const executable = hasFlag(section.sh_flags, SHF.EXECINSTR);
-    const ordered = symbols.toSorted(
-      (a, b) => compareBig(a.st_value, b.st_value) || compareBig(b.st_size, a.st_size) || rank(a) - rank(b),
-    );
+    const ordered = inOrderOfPlace(symbols);
     const cut: GrowingAtom[] = [];
     let end = 0;
     const anonymous = (from: number, to: number): void => {
-      if (!executable && to > from)
-        cut.push(this.#atom(section, 'object', from, to - from, 0, undefined, [], treatment));
+      if (to <= from) return;
+      if (executable) this.#gaps.add(section, from, to);
+      else cut.push(this.#atom(section, 'object', from, to - from, 0, undefined, [], treatment));
     };
     for (let i = 0; i < ordered.length; ) {
       const first = ordered[i] as ElfSymbol;
@@ -148,16 +183,16 @@ class UnitReader {
       if (value < end) {
         // A label within the function before it: no atom of its own.
         const around = cut.at(-1);
-        if (around !== undefined) for (const symbol of same) this.#bySymbol.set(symbol.index, around);
+        if (around !== undefined) for (const symbol of same) this.#bySymbol[symbol.index] = around;
         continue;
       }
       const next = ordered[i];
       const limit = next === undefined ? section.sh_size : Number(next.st_value);
       const size = first.st_size > 0n ? Number(first.st_size) : limit - value;
-      if (value + size > section.sh_size) {
+      if (size < 0 || value + size > section.sh_size) {
         throw this.#malformed(`symbol '${first.name}' ends behind section '${section.name}'`);
       }
-      const start = padding === undefined ? value : paddingStart(padding, end, value);
+      const start = padding.size === 0 ? value : paddingStart(padding, end, value);
       anonymous(end, start);
       const atom = this.#atom(
         section,
@@ -169,12 +204,12 @@ class UnitReader {
         same.slice(1).map(symbol => symbol.name),
         treatment,
       );
-      for (const symbol of same) this.#bySymbol.set(symbol.index, atom);
+      for (const symbol of same) this.#bySymbol[symbol.index] = atom;
       cut.push(atom);
       end = value + size;
     }
     anonymous(end, section.sh_size);
-    this.#bySection.set(section.index, cut);
+    this.#bySection[section.index] = cut;
   }
 
   #atom(
@@ -197,7 +232,8 @@ class UnitReader {
       offset,
       size,
       entry,
-      bytes: section.bytes.subarray(offset, offset + size),
+      file: symbol && this.#files[symbol.index],
+      bytes: size === section.bytes.length ? section.bytes : section.bytes.subarray(offset, offset + size),
       references: [],
       entries: [],
       init: treatment.kind === 'init',
@@ -207,49 +243,37 @@ class UnitReader {
     return atom;
   }
 
-  /** Starts of the NOPs before functions (-fpatchable-function-entry=N,N), by section index. */
-  #patchablePadding(): Map<number, Set<number>> {
-    const starts = new Map<number, Set<number>>();
-    for (const section of this.#file.sections) {
-      if (section.name !== '__patchable_function_entries') continue;
-      for (const relocation of this.#relocations[section.index] ?? []) {
-        const symbol = this.#file.symbols[relocation.r_sym];
-        if (symbol?.section === undefined) continue;
-        const at = Number(symbol.st_value + relocation.r_addend);
-        const set = starts.get(symbol.section.index) ?? new Set();
-        starts.set(symbol.section.index, set.add(at));
-      }
-    }
-    return starts;
-  }
-
-  /** Where relocations point into `.altinstr_aux`: each place begins a piece that ends at the next. */
+  /** Where relocations point into code that is reached by offset: each place begins a piece that ends at the next. */
   #findCuts(): void {
+    const isCut = this.#file.sections.map(
+      ({ index }) => this.#treatment(index).kind === 'chunks' || this.#gaps.has(index),
+    );
+    if (!isCut.includes(true)) return;
     for (const section of this.#file.sections) {
-      const kind = this.#treatment(section.index).kind;
-      if (kind !== 'code' && kind !== 'init') continue;
+      const { kind } = this.#treatment(section.index);
+      // The replacement of an alternative says how long it is.
+      const isTable = kind === 'entries' && section.name !== '.altinstructions';
+      if (kind !== 'code' && kind !== 'init' && !isTable) continue;
       for (const relocation of this.#relocations[section.index] ?? []) {
         const symbol = this.#file.symbols[relocation.r_sym];
-        if (symbol?.section === undefined || this.#treatment(symbol.section.index).kind !== 'chunks')
-          continue;
-        const from = this.#atomAround(section, relocation.r_offset);
+        if (symbol?.section === undefined || isCut[symbol.section.index] !== true) continue;
+        const from = isTable ? undefined : this.#atomAround(section, relocation.r_offset);
         const bias =
           from === undefined ? 0 : this.#bias(from, relocation.r_type, relocation.r_offset - from.offset);
-        const cuts = this.#cuts.get(symbol.section.index) ?? [];
-        cuts.push(Number(symbol.st_value + relocation.r_addend) + bias);
-        this.#cuts.set(symbol.section.index, cuts);
+        const cut = Number(symbol.st_value + relocation.r_addend) + bias;
+        const cuts = this.#cuts[symbol.section.index];
+        if (cuts === undefined) this.#cuts[symbol.section.index] = [cut];
+        else cuts.push(cut);
       }
     }
-    for (const [section, cuts] of this.#cuts)
-      this.#cuts.set(
-        section,
-        [...new Set(cuts)].sort((a, b) => a - b),
-      );
+    for (const [section, cuts] of this.#cuts.entries())
+      if (cuts !== undefined) this.#cuts[section] = [...new Set(cuts)].sort((a, b) => a - b);
   }
 
   #attachReferences(section: Section): void {
-    const relocations = this.#relocations[section.index] ?? [];
-    for (const relocation of relocations) {
+    for (const relocation of this.#relocations[section.index] ?? []) {
+      // Code without a symbol gets its references when something is found that reaches it.
+      if (this.#gaps.has(section.index) && this.#gaps.endOf(section.index, relocation.r_offset) > 0) continue;
       const atom = this.#atomAround(section, relocation.r_offset);
       if (atom === undefined) {
         throw this.#malformed(
@@ -257,7 +281,7 @@ class UnitReader {
         );
       }
       const offset = relocation.r_offset - atom.offset;
-      atom.references.push(this.#reference(relocation, offset, this.#bias(atom, relocation.r_type, offset)));
+      atom.references.push(this.#reference(relocation, offset, atom));
     }
   }
 
@@ -266,7 +290,9 @@ class UnitReader {
     if (section.sh_size === 0) return;
     const size =
       treatment.entrySize === 'one-relocation' ? section.sh_size / relocations.length : treatment.entrySize;
-    if (!Number.isInteger(size) || size === 0 || section.sh_size % size !== 0) {
+    // The last .parainstructions entry of older kernels lacks the padding that aligns the next.
+    const short = section.name === '.parainstructions' ? section.sh_size % size : 0;
+    if (!Number.isInteger(size) || size === 0 || (section.sh_size - short) % size !== 0) {
       throw this.#malformed(
         `section '${section.name}' of ${section.sh_size} bytes is not a whole number of entries of ${size} bytes`,
       );
@@ -281,7 +307,7 @@ class UnitReader {
       const references = own.map(relocation =>
         section.name === '.altinstructions' && relocation.r_offset - offset === altInstruction.replacement
           ? this.#replacementReference(relocation, offset, bytes)
-          : this.#reference(relocation, relocation.r_offset - offset, 0),
+          : this.#reference(relocation, relocation.r_offset - offset, undefined),
       );
       const key = references.find(reference => reference.offset === treatment.key);
       if (key === undefined || key.target.kind !== 'atom') {
@@ -307,26 +333,25 @@ class UnitReader {
     };
   }
 
-  #reference(relocation: Relocation, offset: number, bias: number): Reference {
-    return { offset, type: relocation.r_type, bias, target: this.#target(relocation, bias) };
+  /** @param from - what refers, where that is not an entry of a table */
+  #reference(relocation: Relocation, offset: number, from: GrowingAtom | undefined): Reference {
+    const bias = from === undefined ? 0 : this.#bias(from, relocation.r_type, offset);
+    return { offset, type: relocation.r_type, bias, target: this.#target(relocation, bias, offset, from) };
   }
 
-  #target(relocation: Relocation, bias: number): Target {
+  #target(relocation: Relocation, bias: number, offset: number, from: GrowingAtom | undefined): Target {
     const symbol = this.#symbolOf(relocation);
     const addend = Number(relocation.r_addend) + bias;
-    if (symbol.section === undefined) {
-      if (symbol.st_shndx !== SHN.UNDEF) {
-        throw this.#malformed(
-          `symbol '${symbol.name}' lies in reserved section 0x${symbol.st_shndx.toString(16)}`,
-        );
-      }
-      return { kind: 'external', name: symbol.name, weak: symbol.bind === STB.WEAK, offset: addend };
+    const { section } = symbol;
+    if (section === undefined) {
+      const isUndefined = symbol.st_shndx === SHN.UNDEF;
+      const name = isUndefined ? symbol.name : reservedName(symbol);
+      return { kind: 'external', name, weak: symbol.bind === STB.WEAK, offset: addend };
     }
-    const section = symbol.section;
     const position = Number(symbol.st_value) + addend;
     switch (this.#treatment(section.index).kind) {
       case 'strings':
-        return { kind: 'atom', atom: this.#string(section, position), offset: 0 };
+        return this.#string(section, position, offset, from);
       case 'constants': {
         const size = section.sh_entsize || section.sh_size;
         const start = position - (position % size);
@@ -337,12 +362,17 @@ class UnitReader {
         };
       }
       case 'chunks': {
-        const cuts = this.#cuts.get(section.index) ?? [];
-        const end = cuts.find(cut => cut > position) ?? section.sh_size;
-        return { kind: 'atom', atom: this.#chunk(section, position, end - position), offset: 0 };
+        return { kind: 'atom', atom: this.#piece(section, position, section.sh_size), offset: 0 };
       }
+      case 'regenerated':
+      case 'ignored':
+      case 'entries':
+        return { kind: 'external', name: symbol.name || section.name, weak: false, offset: position };
       default: {
-        const atom = this.#bySymbol.get(symbol.index) ?? this.#atomAround(section, position);
+        const named = this.#bySymbol[symbol.index];
+        const gapEnd = named === undefined ? this.#gaps.endOf(section.index, position) : 0;
+        if (gapEnd > 0) return { kind: 'atom', atom: this.#piece(section, position, gapEnd), offset: 0 };
+        const atom = named ?? this.#atomAround(section, position);
         if (atom === undefined) {
           throw this.#malformed(
             `nothing is at ${section.name}+0x${position.toString(16)}, which a relocation points to`,
@@ -353,24 +383,47 @@ class UnitReader {
     }
   }
 
-  #string(section: Section, position: number): GrowingAtom {
-    const end = section.bytes.indexOf(0, position);
-    if (position < 0 || end < 0) {
+  #string(section: Section, position: number, field: number, from: GrowingAtom | undefined): Target {
+    // `text[i - 1]` becomes an access to the byte before the text: with what stands there it has nothing to do.
+    const isIndexed =
+      position >= -maxStringBias &&
+      (position < 0 || section.bytes[position] === 0) &&
+      from?.kind === 'function' &&
+      !this.#arch.takesAddress(from.bytes, this.#decode(from), field);
+    const start = isIndexed ? Math.max(0, position + 1) : position;
+    const end = stringEnd(section, start);
+    if (start < 0 || end < 0) {
       throw this.#malformed(`string at ${section.name}+0x${position.toString(16)} has no end`);
     }
-    return this.#content(section, 'string', position, end + 1 - position);
+    return {
+      kind: 'atom',
+      atom: this.#content(section, 'string', start, end - start),
+      offset: position - start,
+    };
   }
 
   #content(section: Section, kind: Atom['kind'], offset: number, size: number): GrowingAtom {
     if (offset < 0 || offset + size > section.sh_size) {
       throw this.#malformed(`a relocation points outside of section '${section.name}'`);
     }
-    const key = `${section.index}:${offset}:${size}`;
-    const known = this.#byContent.get(key);
-    if (known !== undefined) return known;
+    let known = this.#byContent[section.index];
+    if (known === undefined) {
+      known = new Map();
+      this.#byContent[section.index] = known;
+    }
+    // A number for both: sections of kernel objects have far less than 2^26 bytes.
+    const key = offset * 2 ** 26 + size;
+    const same = known.get(key);
+    if (same !== undefined) return same;
     const atom = this.#atom(section, kind, offset, size, 0, undefined, [], this.#treatment(section.index));
-    this.#byContent.set(key, atom);
+    known.set(key, atom);
     return atom;
+  }
+
+  /** Code from `position` to where something else points to, or to `limit`. */
+  #piece(section: Section, position: number, limit: number): GrowingAtom {
+    const end = this.#cuts[section.index]?.find(cut => cut > position) ?? limit;
+    return this.#chunk(section, position, Math.min(end, limit) - position);
   }
 
   /** A chunk is code and refers to things itself. */
@@ -378,10 +431,12 @@ class UnitReader {
     const before = this.#atoms.length;
     const atom = this.#content(section, 'chunk', offset, size);
     if (this.#atoms.length > before) {
-      for (const relocation of this.#relocations[section.index] ?? []) {
+      const relocations = this.#relocations[section.index] ?? [];
+      for (let i = firstFrom(relocations, offset); i < relocations.length; i += 1) {
+        const relocation = relocations[i] as Relocation;
         const at = relocation.r_offset - offset;
-        if (at < 0 || at >= size) continue;
-        atom.references.push(this.#reference(relocation, at, this.#bias(atom, relocation.r_type, at)));
+        if (at >= size) break;
+        atom.references.push(this.#reference(relocation, at, atom));
       }
     }
     return atom;
@@ -389,18 +444,27 @@ class UnitReader {
 
   #bias(atom: GrowingAtom, type: number, offset: number): number {
     if (atom.kind !== 'function' && atom.kind !== 'chunk') return 0;
-    if (this.#arch.relocation(type)?.pcRelative !== true) return 0;
+    const kind = this.#arch.relocation(type);
+    if (kind?.pcRelative !== true) return 0;
+    const quick = kind.size === 4 ? this.#arch.quickPcBias(atom.bytes, offset) : 0;
+    return quick > 0 ? quick : this.#arch.pcBias(this.#decode(atom), offset);
+  }
+
+  #decode(atom: GrowingAtom): Instructions {
     let instructions = this.#instructions.get(atom);
     if (instructions === undefined) {
       instructions = this.#arch.decode(atom.bytes);
       this.#instructions.set(atom, instructions);
     }
-    return this.#arch.pcBias(instructions, offset);
+    return instructions;
   }
 
-  /** The atom whose extent covers an offset; where a section holds just one, that one whatever the offset. */
+  /**
+   * The atom whose extent covers an offset; where a section holds just one, that one whatever the offset. Before the first
+   * and behind the last it is that: `table - 8` is what a compiler makes of `table[i - 1]`.
+   */
   #atomAround(section: Section, offset: number): GrowingAtom | undefined {
-    const atoms = this.#bySection.get(section.index);
+    const atoms = this.#bySection[section.index];
     if (atoms === undefined || atoms.length === 0) return undefined;
     if (atoms.length === 1) return atoms[0];
     let low = 0;
@@ -410,8 +474,7 @@ class UnitReader {
       if ((atoms[middle] as GrowingAtom).offset <= offset) low = middle;
       else high = middle - 1;
     }
-    const atom = atoms[low] as GrowingAtom;
-    return offset >= atom.offset && offset <= atom.offset + atom.size ? atom : undefined;
+    return atoms[low];
   }
 
   #symbolOf(relocation: Relocation): ElfSymbol {
@@ -435,9 +498,11 @@ const cutByExtents: ReadonlySet<SectionTreatment['kind']> = new Set([
   'unknown',
 ]);
 
-function keptAs(treatment: SectionTreatment): string | undefined {
-  if (treatment.kind === 'kept') return treatment.what;
-  return treatment.kind === 'unknown' ? 'something that there is no rule for' : undefined;
+function keptAs(treatment: SectionTreatment): KeptTable | undefined {
+  if (treatment.kind === 'kept') return treatment;
+  return treatment.kind === 'unknown'
+    ? { what: 'something that there is no rule for', harmless: false }
+    : undefined;
 }
 
 function traitsOf(section: Section) {
@@ -451,51 +516,25 @@ function traitsOf(section: Section) {
   };
 }
 
-/** Relocations by the index of the section they apply to, ascending by offset. */
-function gatherRelocations(file: ElfFile): (readonly Relocation[])[] {
-  const all: (readonly Relocation[])[] = [];
-  for (const section of file.sections) {
-    if (section.sh_type !== SHT.RELA) continue;
-    const relocations = readRelocations(file, section);
-    const ascending = relocations.every(
-      (r, i) => i === 0 || (relocations[i - 1] as Relocation).r_offset <= r.r_offset,
-    );
-    all[section.sh_info] = ascending ? relocations : relocations.toSorted((a, b) => a.r_offset - b.r_offset);
+/** Two strings of different width in one section; nothing in the kernel indexes further. */
+const maxStringBias = 64;
+
+/** @returns where the string that begins at `start` ends with its terminator; -1 where it has none */
+function stringEnd(section: Section, start: number): number {
+  const { bytes } = section;
+  const width = section.sh_entsize === 2 || section.sh_entsize === 4 ? section.sh_entsize : 1;
+  for (
+    let at = bytes.indexOf(0, start);
+    at >= 0 && at + width <= bytes.length;
+    at = bytes.indexOf(0, at + 1)
+  ) {
+    if ((at - start) % width === 0 && bytes.subarray(at, at + width).every(byte => byte === 0))
+      return at + width;
   }
-  return all;
+  return -1;
 }
 
-function namesAnAtom(symbol: ElfSymbol): boolean {
-  return (
-    symbol.type !== STT.SECTION &&
-    symbol.type !== STT.FILE &&
-    symbol.name !== '' &&
-    !symbol.name.startsWith('.L')
-  );
-}
-
-/** An empty structure: `struct lock_class_key` without lockdep. It shares its place with whatever comes next. */
-function isEmptyObject(symbol: ElfSymbol): boolean {
-  return symbol.type === STT.OBJECT && symbol.st_size === 0n;
-}
-
-/** Of several symbols at one place the most public one names the atom: that is what the kernel's tables call it. */
-function rank(symbol: ElfSymbol): number {
-  const bind = symbol.bind === STB.GLOBAL ? 0 : symbol.bind === STB.WEAK ? 2 : 1;
-  const type = symbol.type === STT.FUNC || symbol.type === STT.OBJECT ? 0 : 3;
-  return bind + type;
-}
-
-function paddingStart(padding: ReadonlySet<number>, from: number, value: number): number {
-  for (let start = Math.max(from, value - maxPatchablePadding); start < value; start += 1) {
-    if (padding.has(start)) return start;
-  }
-  return value;
-}
-
-/** Bytes; the kernel uses 16 before and none or few behind the entry (arch/x86/Makefile, CONFIG_FUNCTION_PADDING_BYTES). */
-const maxPatchablePadding = 64;
-
-function compareBig(a: bigint, b: bigint): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+/** Symbols without a section: an absolute one is its value, a common one its name. */
+function reservedName(symbol: ElfSymbol): string {
+  return symbol.st_shndx === SHN.ABS ? `${symbol.name}=0x${symbol.st_value.toString(16)}` : symbol.name;
 }

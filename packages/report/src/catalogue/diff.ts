@@ -65,6 +65,41 @@ export const diffCodes = {
     help: 'Leave the export, parameter or tracepoint out of the patch; new code can be static or use a plain variable.',
     example: "the patch adds an exported symbol: '__ksymtab_foo' in section '___ksymtab+foo'",
   },
+  'tracepoint-inert': {
+    kind: 'caution',
+    meaning:
+      'A patched function of a module contains a tracepoint of that module. The kernel sets tracepoint sites up before it connects a livepatch with modules, so this one stays off.',
+    help: 'Nothing needs to be done, unless somebody traces this function; the tracepoint works again when the livepatch is gone.',
+    example:
+      "tracepoint 'btrfs_transaction_commit' stays silent in btrfs_commit_transaction() while the livepatch is loaded",
+  },
+  'module-static-key': {
+    kind: 'refusal',
+    meaning:
+      'A patched function of a module branches on a static key of a module. The kernel sets such branches up before it connects a livepatch with modules, and would read garbage.',
+    help: 'Write static_key_enabled(&key) in the patched function instead of static_branch_likely() or static_branch_unlikely().',
+    example: "nft_do_chain() uses the static key 'nft_counters_enabled' of module 'nf_tables'",
+  },
+  'table-left': {
+    kind: 'caution',
+    meaning:
+      'The patch changes exports or module information. The running kernel keeps its own: nothing that runs misses the change.',
+    help: 'Nothing needs to be done, unless a module built with the patch is to be loaded too: it would miss the new export.',
+    example: "the patch adds an exported symbol: '__ksymtab_foo' in section '___ksymtab+foo'",
+  },
+  'function-not-in-objects': {
+    kind: 'error',
+    meaning: '`kstitch diff-objects --explain` was asked about a function that neither object has.',
+    help: 'Check the name; static functions that the compiler inlined or cloned have none of their own, or another (`foo.isra.0`).',
+    example: "neither 'before.o' nor 'after.o' has a function 'foo'",
+  },
+  'may-be-line-number': {
+    kind: 'caution',
+    meaning:
+      'Two objects, compared without their source: a function differs only where a line number may stand (an immediate argument, the line of a warning). It is reported as changed, and may not be.',
+    help: 'Compile both with line numbers held equal, as `kstitch build` does, or look at it with `--explain FUNCTION`.',
+    example: 'foo() differs only where a line number may stand',
+  },
   'no-functional-difference': {
     kind: 'nothing',
     meaning:
@@ -100,16 +135,30 @@ export const diffCodes = {
     help: 'Use a symbol whose name is unique in this kernel, or one that the file used already.',
     example: 'set_root is 4 symbols of the shipped vmlinux and fs/foo.c did not use any before',
   },
+  'callback-not-new': {
+    kind: 'refusal',
+    meaning:
+      'KSTITCH_PRE_PATCH() or one of its kind names a function that the patch does not add to that file. A function of the running kernel would be called with what is no argument of its own.',
+    help: 'Write a new static function in the file, with the signature that kstitch.h gives, and call the other one from it.',
+    example: 'the pre_patch callback pipe_release() is no function that the patch adds to fs/pipe.c',
+  },
   'init-memory-reference': {
     kind: 'refusal',
     meaning: 'The patched code refers to memory that was freed after boot.',
     help: 'Do not use __init functions or __initdata in code that runs later.',
     example: "foo() refers to 'boot_params_init', which was freed after boot",
   },
+  'ibt-not-a-target': {
+    kind: 'refusal',
+    meaning:
+      'The patch takes the address of a function that nobody took the address of before. On a kernel with IBT such a function has no landing pad, or its pad was removed at boot: a call through the pointer stops the machine.',
+    help: 'Give the pointer to a new function of the patch that calls this one.',
+    example: 'takes the address of tcp_prune_ofo_queue(), which the shipped vmlinux calls directly only',
+  },
   'section-unsupported': {
     kind: 'refusal',
     meaning: 'Selected code or data lies in, or is named by, a section that kstitch has no rule for.',
     help: 'Leave out what needs the section; if the section belongs to an ordinary kernel feature, report it.',
-    example: "'foo' lies in section '.printk_index', for which there is no rule",
+    example: "'foo' lies in section '__earlycon_table', for which there is no rule",
   },
 } as const satisfies Record<string, CatalogueEntry>;

@@ -34,6 +34,20 @@ export const livepatchCodes = {
     help: 'Give another name with --name',
     example: "cannot name a livepatch 'kstitch_ext4_1a2b3c4d': the kernel has a module of that name",
   },
+  'callback-twice': {
+    kind: 'refusal',
+    meaning:
+      'Two files, or two places of one file, ask for the same kind of callback in the same object. Livepatch calls one function of a kind for an object.',
+    help: 'Make one callback that calls both functions, in a file of the same object',
+    example: "'vmlinux' has two pre_patch callbacks: save() in fs/a.c and store() in fs/b.c",
+  },
+  'state-twice': {
+    kind: 'refusal',
+    meaning:
+      'A livepatch names a system state more than once. It has one version of each, which later livepatches are held against.',
+    help: 'Leave KSTITCH_STATE() in one file, with the highest version; not in a header that several files include',
+    example: 'system state 3 is named twice: version 1 in fs/a.c and version 2 in fs/b.c',
+  },
   'livepatch-weak-undefined': {
     kind: 'refusal',
     meaning:

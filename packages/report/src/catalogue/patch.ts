@@ -91,12 +91,62 @@ export const patchCodes = {
     help: 'leave that part out when the fix does not need it; else boot a fixed kernel',
     example: "'fs/ext4/Makefile' decides what is built, not what a function does",
   },
-  'patch-header': {
+  'header-reaches-assembly': {
     kind: 'refusal',
     meaning:
-      'The patch changes a header. Every unit that includes it would have to be compared; kstitch does not do that yet.',
-    help: 'move what the fix needs from the header into the .c files it changes',
-    example: "'include/linux/fs.h' is a header",
+      'A changed header is included by assembly that is built into this kernel, and what the assembler gets to see differs with the patch.',
+    help: 'leave the macro or constant that assembly uses as it is; else boot a fixed kernel for this one',
+    example: "'arch/x86/include/asm/asm.h' changes 'arch/x86/lib/getuser.S', which is assembly",
+  },
+  'header-reaches-image': {
+    kind: 'refusal',
+    meaning:
+      'A changed header changes code that is built for this kernel but does not run as kernel code: the vDSO, the boot loader stub, the real-mode trampoline, purgatory.',
+    help: "change the kernel's own code in its .c files, or boot a fixed kernel for this one",
+    example:
+      "'include/vdso/helpers.h' changes 'arch/x86/entry/vdso/vclock_gettime.c', which becomes part of the vDSO",
+  },
+  'header-reaches-offsets': {
+    kind: 'refusal',
+    meaning:
+      'A changed header changes the constants that the build takes out of C for assembly and for other headers (asm-offsets.h, bounds.h): the layout of a structure that assembly knows.',
+    help: 'keep the layout of the structure; a shadow variable holds new state',
+    example:
+      "'arch/x86/include/asm/ptrace.h' changes the constants that 'arch/x86/kernel/asm-offsets.s' holds",
+  },
+  'header-reaches-generator': {
+    kind: 'refusal',
+    meaning:
+      'A program or script of the build reads the changed header and makes source, tables or the layout of the kernel from it.',
+    help: 'leave that header out when the fix does not need it; else boot a fixed kernel for this one',
+    example: "'include/linux/mod_devicetable.h' is read by 'scripts/mod/file2alias.o', a part of the build",
+  },
+  'too-many-units': {
+    kind: 'refusal',
+    meaning:
+      'The patch changes a header that more units include than `--max-units` allows. Each of them would have to be compiled three times and compared.',
+    help: 'move what the fix needs from the header into the .c files it changes, or raise `--max-units`',
+    example: "more than 200 units include 'include/linux/fs.h'",
+  },
+  'symbol-moved': {
+    kind: 'refusal',
+    meaning:
+      'The patch takes a function or variable out of one unit and defines it in another. Code that is not patched keeps using the old one, so what changes on the way would be lost.',
+    help: 'change the function where it is',
+    example: "the patch moves 'tcp_init_metrics' from 'net/ipv4/tcp_metrics.c' to 'net/ipv4/tcp_input.c'",
+  },
+  'bundle-other-kernel': {
+    kind: 'refusal',
+    meaning: 'A livepatch named with `--on` was built for another kernel than the one that is built for.',
+    help: 'give the bundle of the livepatch for this very kernel, or build with the `--kernel` of the bundle',
+    example:
+      "build on 'kstitch_ext4_1a2b3c4d': it is for 6.1.0-54-cloud-amd64 (6.1.190-1), not for 6.1.0-55-cloud-amd64 (6.1.192-1)",
+  },
+  'patch-twice': {
+    kind: 'refusal',
+    meaning: 'The same patch is given twice: by name, or as part of a livepatch named with `--on`.',
+    help: 'leave it out once; a bundle contains the patches of the bundles it was built on',
+    example: "'fix.patch' is part of 'kstitch_ext4_1a2b3c4d' already",
   },
   'patch-outside-kernel': {
     kind: 'refusal',

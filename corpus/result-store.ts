@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto';
+import { globSync, readFileSync } from 'node:fs';
+import { appendFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/**
+ * Results as they come, one line of JSON each, so that a run that is killed goes on where it was: at worst its last line is
+ * half written and counts for nothing.
+ */
+export class ResultStore<T extends object> {
+  readonly #path: string;
+  readonly #results = new Map<string, T>();
+  readonly #keyOf: (result: T) => string;
+
+  private constructor(path: string, keyOf: (result: T) => string) {
+    this.#path = path;
+    this.#keyOf = keyOf;
+  }
+
+  /** @param keyOf - of two results with one key the later counts */
+  static async open<T extends object>(path: string, keyOf: (result: T) => string): Promise<ResultStore<T>> {
+    const store = new ResultStore<T>(path, keyOf);
+    const text = await readFile(path, 'utf8').catch(() => '');
+    for (const line of text.split('\n')) {
+      const result = parseLine(line) as T | undefined;
+      if (result !== undefined) store.#results.set(keyOf(result), result);
+    }
+    // What follows a half-written line must not become part of it.
+    if (text !== '' && !text.endsWith('\n')) await appendFile(path, '\n');
+    return store;
+  }
+
+  get(key: string): T | undefined {
+    return this.#results.get(key);
+  }
+
+  async add(result: T): Promise<void> {
+    this.#results.set(this.#keyOf(result), result);
+    await appendFile(this.#path, `${JSON.stringify(result)}\n`);
+  }
+}
+
+/** The file is our own; only its last line can be damaged. */
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Packages that have no part in what a build says. */
+const apart = /^packages\/(?:cli|vm|testkit)\//;
+
+/** @returns a hash of the sources that decide about results: those of the stages, and of the comparison here */
+export function hashOfSources(): string {
+  const hash = createHash('sha256');
+  const files = globSync(['packages/*/src/**/*.{ts,c,h}', 'corpus/*.ts'], { cwd: root }).toSorted();
+  for (const file of files) {
+    if (apart.test(file) || file.endsWith('.test.ts') || !decides(file)) continue;
+    hash.update(`${file}\0`).update(readFileSync(join(root, file)));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** Of the corpus itself only what judges. */
+function decides(file: string): boolean {
+  return !file.startsWith('corpus/') || /\/(?:classify|second-opinion|object-text)\.ts$/.test(file);
+}

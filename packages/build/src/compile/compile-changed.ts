@@ -1,0 +1,84 @@
+import { readFile, unlink } from 'node:fs/promises';
+import { fileError } from '@kstitch/host/files';
+import type { Context } from '@kstitch/report/context';
+import type { AppliedPatch } from '../patch/apply-patch.ts';
+import { compileAll } from './compile-unit.ts';
+import type { Toolchain } from './compiler.ts';
+import type { KernelTree } from './kernel-tree.ts';
+import type { UnitCommand } from './unit-command.ts';
+import { openUnitCompiler, type UnitObjects } from './unit-compiler.ts';
+
+/** A unit whose object is another one with the patch. */
+export interface ChangedUnit {
+  readonly command: UnitCommand;
+  /** @returns its objects, read anew each time: of many units no more than one needs to be in memory */
+  load(): Promise<UnitObjects>;
+}
+
+/**
+ * Compiles units without and with a patch, on all cores. A header may affect hundreds of units and change the code of two:
+ * where both objects are the same, byte for byte, the unit is done with. The others are compiled as shipped besides.
+ *
+ * Objects wait on disk: memory does not grow with the number of units.
+ *
+ * @param directory - an empty folder to work in, kept until the last unit was loaded
+ * @returns the units that differ, in the order of `units`
+ * @throws Refusal - `compile-error`, of all units together
+ * @throws KstitchError - `compile-unpatched-failed`, `host-disk-full`, `interrupted`
+ */
+export async function compileChanged(
+  context: Context,
+  kit: KernelTree,
+  toolchain: Toolchain,
+  patch: AppliedPatch,
+  units: readonly UnitCommand[],
+  directory: string,
+): Promise<readonly ChangedUnit[]> {
+  const compiler = await openUnitCompiler(context, kit, toolchain, patch, units, directory);
+
+  // The first of a unit's two objects waits for the other, which is next in the queue.
+  const waiting = new Map<UnitCommand, Uint8Array>();
+  const changed = new Set<UnitCommand>();
+  const meet = async (unit: UnitCommand, bytes: Uint8Array) => {
+    const other = waiting.get(unit);
+    if (other === undefined) {
+      waiting.set(unit, bytes);
+      return;
+    }
+    waiting.delete(unit);
+    if (Buffer.compare(bytes, other) !== 0) changed.add(unit);
+    else await unlink(compiler.patchedObject(unit)).catch(() => {});
+  };
+  const both = units.flatMap(unit =>
+    (['before', 'patched'] as const).map(way => {
+      const { label, work } = compiler.job(unit, way);
+      return { label, work: async () => await meet(unit, await work()) };
+    }),
+  );
+  await compileAll(context, both);
+
+  // Into the cache, where load() finds them.
+  const rest = units.filter(unit => changed.has(unit));
+  await compileAll(
+    context,
+    rest.map(unit => {
+      const { label, work } = compiler.job(unit, 'as shipped');
+      return {
+        label,
+        work: async () => {
+          await work();
+        },
+      };
+    }),
+  );
+  return rest.map(command => ({
+    command,
+    load: async () => ({
+      asShipped: await compiler.job(command, 'as shipped').work(),
+      before: await compiler.job(command, 'before').work(),
+      after: await readFile(compiler.patchedObject(command)).catch((error: unknown) => {
+        throw fileError(`read '${compiler.patchedObject(command)}'`, error);
+      }),
+    }),
+  }));
+}

@@ -1,0 +1,82 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileError } from '@kstitch/host/files';
+import type { Context } from '@kstitch/report/context';
+import type { AppliedPatch } from '../patch/apply-patch.ts';
+import { openSourceIndex } from '../patch/source-index.ts';
+import { cachedCompile } from './cached-compile.ts';
+import { loadCompileDatabase } from './compile-database.ts';
+import { type CompileJob, compileUnit, sectionFlags } from './compile-unit.ts';
+import type { Toolchain } from './compiler.ts';
+import type { KernelTree } from './kernel-tree.ts';
+import { layOutPatchedTree } from './patched-tree.ts';
+import type { UnitCommand } from './unit-command.ts';
+
+/** One unit, compiled in three ways; the bytes of relocatable objects that objtool has not seen. */
+export interface UnitObjects {
+  /** With the flags of the shipped kernel and nothing else: what the run-pre match holds against the image. */
+  readonly asShipped: Uint8Array;
+  /** One section a function and a data object. */
+  readonly before: Uint8Array;
+  /** The same of the patched source, its untouched lines numbered as before. */
+  readonly after: Uint8Array;
+}
+
+/** The ways of compiling a unit, in the words of the progress display. */
+export const compilations = ['as shipped', 'before', 'patched'] as const;
+export type Compilation = (typeof compilations)[number];
+
+/** Compiles units of one kernel without and with a patch. */
+export interface UnitCompiler {
+  /** @returns what to do for one object; its bytes are in memory only */
+  readonly job: (unit: UnitCommand, way: Compilation) => CompileJob<Uint8Array>;
+  /** Where the object of a `patched` job is left. */
+  readonly patchedObject: (unit: UnitCommand) => string;
+}
+
+/**
+ * @param units - all that will be asked for
+ * @param directory - an empty folder to work in
+ * @throws KstitchError - `host-disk-full`, `host-file-failed`
+ */
+export async function openUnitCompiler(
+  context: Context,
+  kit: KernelTree,
+  toolchain: Toolchain,
+  patch: AppliedPatch,
+  units: readonly UnitCommand[],
+  directory: string,
+): Promise<UnitCompiler> {
+  const shadow = join(directory, 'source');
+  await mkdir(shadow).catch((error: unknown) => {
+    throw fileError(`make '${shadow}'`, error);
+  });
+  const { graph } = await openSourceIndex(context, kit, await loadCompileDatabase(kit));
+  await layOutPatchedTree(kit, shadow, patch, graph, units);
+  const numbers = new Map(units.map((unit, index) => [unit, index]));
+  const outputOf = (unit: UnitCommand, way: Compilation) =>
+    join(directory, `${numbers.get(unit)}-${compilations.indexOf(way)}.o`);
+  const compile = async (unit: UnitCommand, way: Compilation): Promise<Uint8Array> => {
+    const output = outputOf(unit, way);
+    switch (way) {
+      case 'as shipped':
+        return await cachedCompile(context, kit, unit, { output, toolchain });
+      case 'before':
+        return await cachedCompile(context, kit, unit, { output, toolchain, extraFlags: sectionFlags });
+      case 'patched':
+        return await compileUnit(context, unit, {
+          cwd: shadow,
+          output,
+          extraFlags: sectionFlags,
+          patched: true,
+        });
+    }
+  };
+  return {
+    job: (unit, way) => ({
+      label: `compile ${unit.source} (${way})`,
+      work: async () => await compile(unit, way),
+    }),
+    patchedObject: unit => outputOf(unit, 'patched'),
+  };
+}

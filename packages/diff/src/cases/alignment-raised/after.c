@@ -1,0 +1,3 @@
+static char buffer[64] __attribute__((aligned(64))) = { 1 };
+extern void dma(void *);
+int f(int a) { dma(buffer); return a + 1; }

@@ -1,0 +1,1 @@
+void dma(void *p) {}

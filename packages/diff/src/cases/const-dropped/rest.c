@@ -1,0 +1,1 @@
+int use(const int *p) { return p[0]; }

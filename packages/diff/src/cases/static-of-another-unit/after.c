@@ -1,0 +1,2 @@
+extern int helper(void *p, int a);
+int f(int a) { return helper(&a, a); }

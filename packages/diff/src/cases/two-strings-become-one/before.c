@@ -1,0 +1,2 @@
+extern void warn(const char *);
+void f(void) { warn("first"); warn("second"); }

@@ -1,0 +1,201 @@
+/**
+ * When a function or object before and one after are the same: bytes, relocations and special-section entries are, a
+ * relocation's target being the twin of the other's. Objects without an identity of their own (strings, constants,
+ * once-flags, what the compiler keeps under a private label) are compared by what they hold, in place.
+ *
+ * Nearly everything is equal as it stands. What is not may still be the same code, put down differently:
+ *   - a branch between two functions of one section has a relocation or a distance, as the assembler liked;
+ *   - objtool turns jump-label sites and ftrace sites into NOPs (code-view.ts).
+ */
+import type { Architecture } from '@kstitch/arch/architecture';
+import type { Section } from '@kstitch/elf/model';
+import { CodeViews } from './code-view.ts';
+import type { Correlation } from './correlate.ts';
+import { type Atom, type Entry, isReadOnly, type Reference, type Target, type Unit } from './unit/atom.ts';
+import { isSpecialStatic } from './unit/names.ts';
+
+export class Sameness {
+  /** Tables that every function which refers to one brings anew: whoever refers to them differs. Filled by the caller. */
+  readonly replaced = new Set<Atom>();
+  readonly #correlation: Correlation;
+  readonly #before: CodeViews;
+  readonly #after: CodeViews;
+  /** By after-atom, then by before-atom: a text may be compared with several. */
+  readonly #verdicts = new Map<Atom, Map<Atom, boolean>>();
+  /** Pairs held to be the same while what they refer to is looked at. */
+  readonly #assumed: (readonly [before: Atom, after: Atom])[] = [];
+  #depth = 0;
+
+  constructor(before: Unit, after: Unit, correlation: Correlation, arch: Architecture) {
+    this.#correlation = correlation;
+    this.#before = new CodeViews(before, arch);
+    this.#after = new CodeViews(after, arch);
+  }
+
+  same(before: Atom, after: Atom): boolean {
+    if (after.kind === 'string' || after.kind === 'constant') return sameBytes(before.bytes, after.bytes);
+    let verdicts = this.#verdicts.get(after);
+    const known = verdicts?.get(before);
+    if (known !== undefined) return known;
+    if (verdicts === undefined) {
+      verdicts = new Map();
+      this.#verdicts.set(after, verdicts);
+    }
+    // Twins that refer to each other in a circle are the same unless something else tells them apart.
+    verdicts.set(before, true);
+    const mark = this.#assumed.push([before, after]);
+    this.#depth += 1;
+    const same = this.#sameAsItStands(before, after) || this.#sameInEffect(before, after);
+    this.#depth -= 1;
+    if (!same) {
+      // What was found the same on the way may rest on this pair being so.
+      for (const [b, a] of this.#assumed.splice(mark)) this.#verdicts.get(a)?.delete(b);
+      verdicts.set(before, false);
+    }
+    if (this.#depth === 0) this.#assumed.length = 0;
+    return same;
+  }
+
+  /** @returns whether references to the atom mean its contents, so that a patched function brings its own copy */
+  isCopiedByContent(atom: Atom): boolean {
+    switch (atom.kind) {
+      case 'string':
+      case 'constant':
+      case 'chunk':
+        return true;
+      case 'function':
+        return false;
+      case 'object':
+        if (atom.init || atom.kept !== undefined) return false;
+        if (atom.name !== '') return isSpecialStatic(atom.name);
+        return isReadOnly(atom) || hasPrivateLabel(atom);
+    }
+  }
+
+  /** @returns whether two relocations at the same place of twins do the same */
+  sameReference(before: Reference, after: Reference): boolean {
+    return (
+      before.offset === after.offset &&
+      before.type === after.type &&
+      before.bias === after.bias &&
+      this.sameTarget(before.target, after.target)
+    );
+  }
+
+  sameTarget(before: Target, after: Target): boolean {
+    if (before.offset !== after.offset) return false;
+    if (before.kind === 'external') return after.kind === 'external' && before.name === after.name;
+    if (after.kind === 'external') return false;
+    if (isSanitizerNote(before.atom) && isSanitizerNote(after.atom)) return true;
+    if (this.isCopiedByContent(before.atom) && this.isCopiedByContent(after.atom)) {
+      return before.atom.kind === after.atom.kind && this.same(before.atom, after.atom);
+    }
+    if (isNamelessVariable(before.atom) && isNamelessVariable(after.atom)) {
+      return before.atom.section.name === after.atom.section.name && this.same(before.atom, after.atom);
+    }
+    return this.#correlation.beforeOf.get(after.atom) === before.atom && !this.replaced.has(after.atom);
+  }
+
+  sameEntry(before: Entry, after: Entry): boolean {
+    return (
+      before.section.name === after.section.name &&
+      before.ownerOffset === after.ownerOffset &&
+      sameBytes(before.bytes, after.bytes) &&
+      this.#sameReferences(before.references, after.references)
+    );
+  }
+
+  /** @returns what the code of two functions looks like where neither objtool nor the assembler has a say in it */
+  views(before: Atom, after: Atom) {
+    return { before: this.#before.view(before), after: this.#after.view(after) };
+  }
+
+  #sameAsItStands(before: Atom, after: Atom): boolean {
+    return (
+      before.size === after.size &&
+      before.entry === after.entry &&
+      sameBytes(before.bytes, after.bytes) &&
+      this.#sameReferences(before.references, after.references) &&
+      this.#sameEntries(before.entries, after.entries) &&
+      this.#sameNeighbours(before, after)
+    );
+  }
+
+  #sameInEffect(before: Atom, after: Atom): boolean {
+    if (before.kind !== 'function' || after.kind !== 'function') return false;
+    if (before.size !== after.size || before.entry !== after.entry) return false;
+    if (!this.#sameEntries(before.entries, after.entries)) return false;
+    const views = this.views(before, after);
+    return (
+      sameBytes(views.before.bytes, views.after.bytes) &&
+      this.#sameReferences(views.before.references, views.after.references)
+    );
+  }
+
+  #sameReferences(before: readonly Reference[], after: readonly Reference[]): boolean {
+    if (before.length !== after.length) return false;
+    for (let i = 0; i < before.length; i += 1) {
+      if (!this.sameReference(before[i] as Reference, after[i] as Reference)) return false;
+    }
+    return true;
+  }
+
+  #sameEntries(before: readonly Entry[], after: readonly Entry[]): boolean {
+    if (before.length === 0 && after.length === 0) return true;
+    const theirs = effectiveEntries(before);
+    const ours = effectiveEntries(after);
+    return (
+      theirs.length === ours.length && theirs.every((entry, i) => this.sameEntry(entry, ours[i] as Entry))
+    );
+  }
+
+  /** Distances that the assembler wrote down mean the same only while the functions between lie as they did. */
+  #sameNeighbours(before: Atom, after: Atom): boolean {
+    if (before.kind !== 'function') return true;
+    const theirs = this.#before.neighbours(before);
+    const ours = this.#after.neighbours(after);
+    if (theirs.length < 2 && ours.length < 2) return true;
+    return (
+      theirs.length === ours.length &&
+      ours.every((atom, i) => {
+        const twin = this.#correlation.beforeOf.get(atom);
+        return (
+          twin !== undefined && twin === theirs[i] && twin.offset === atom.offset && twin.size === atom.size
+        );
+      })
+    );
+  }
+}
+
+/** Entries that matter at run time: objtool reads `.discard.*`, and makes `__mcount_loc` for some compilers. */
+export function effectiveEntries(entries: readonly Entry[]): readonly Entry[] {
+  return entries.filter(
+    ({ section }) => section.name !== '__mcount_loc' && !section.name.startsWith('.discard'),
+  );
+}
+
+function sameBytes(before: Uint8Array, after: Uint8Array): boolean {
+  return before.length === after.length && (before.length === 0 || Buffer.compare(before, after) === 0);
+}
+
+function isNamelessVariable(atom: Atom): boolean {
+  return atom.kind === 'object' && atom.name === '';
+}
+
+/** `.data..L__unnamed_3`, `.data.rel.local..LC5`: the compiler's own, one a section; C has no names with a dot. */
+function hasPrivateLabel(atom: Atom): boolean {
+  return isPrivateLabelSection(atom.section);
+}
+
+function isPrivateLabelSection({ name }: Section): boolean {
+  return /^\.(data|bss|rodata)(\.rel)?(\.ro)?(\.local)?\.\.L/.test(name);
+}
+
+/** File, line and column for a message of the undefined-behaviour sanitizer: `.data..Lubsan_data12`. */
+function isSanitizerNote(atom: Atom): boolean {
+  return (
+    atom.kind === 'object' &&
+    atom.name === '' &&
+    /^\.(data|rodata)[a-z.]*\.\.?Lubsan_(data|type)/.test(atom.section.name)
+  );
+}
