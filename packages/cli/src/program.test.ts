@@ -134,6 +134,25 @@ test('a file of the command line that cannot be used has its code', t => {
   }
 });
 
+test('build tells bundles from patches behind --on, and wants one of either', t => {
+  const folder = mkdtempSync(join(tmpdir(), 'kstitch-cli-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const bundle = join(folder, 'old.json');
+  writeFileSync(bundle, '{}');
+  for (const words of [[], ['--on', 'new.patch'], ['new.patch', '--max-units', '0']]) {
+    assert.equal(kstitch('build', ...words).status, 64, words.join(' '));
+  }
+  for (const words of [
+    ['--on', bundle, 'new.patch'],
+    ['new.patch', '--on', bundle],
+  ]) {
+    assert.match(
+      kstitch('build', ...words).stderr,
+      /^error\[bundle-malformed\]: cannot read bundle 'old\.json'/,
+    );
+  }
+});
+
 test('a full disk is an error also for help; a reader that went away is none', () => {
   const full = spawnSync('sh', ['-c', `"$0" "$1" --help > /dev/full`, process.execPath, mainFile], {
     encoding: 'utf8',

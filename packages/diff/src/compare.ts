@@ -151,7 +151,7 @@ class Comparer {
 
   /**
    * Tables of the kernel (exports, parameters) were read when it booted. Their entries are numbered anew all the time
-   * (`__UNIQUE_ID_alias337`), so they are counted by what they hold.
+   * (`__UNIQUE_ID_alias337`) or have no name (`.pci_fixup_final`), so they are counted by what they hold.
    */
   #checkTables(): void {
     const before = tableEntries(this.#before);
@@ -199,7 +199,7 @@ function nameOf(atom: Atom): string {
 function tableEntries(unit: Unit): Map<string, Atom[]> {
   const entries = new Map<string, Atom[]>();
   for (const atom of unit.atoms) {
-    if (atom.kept === undefined || atom.name === '') continue;
+    if (atom.kept === undefined) continue;
     const key = `${atom.section.name} ${baseName(atom.name)} ${contentKey(atom)}`;
     const list = entries.get(key);
     if (list === undefined) entries.set(key, [atom]);

@@ -77,7 +77,7 @@ export function diffObjects(before: ElfFile, after: ElfFile, arch: Architecture)
   const correlation = correlate(units.before, units.after);
   const comparison = compareUnits(units.before, units.after, correlation, arch);
   const sites = new FtraceSitesOfUnit(before, units.before, arch);
-  const difference = new ObjectDiffer(units, correlation, comparison, arch, sites, unknown).run();
+  const difference = new ObjectDiffer(units.after, correlation, comparison, arch, sites, unknown).run();
   return { ...units, correlation, comparison, arch, difference };
 }
 
@@ -94,7 +94,6 @@ function checkKind(file: ElfFile, arch: Architecture): void {
 }
 
 class ObjectDiffer {
-  readonly #before: Unit;
   readonly #after: Unit;
   readonly #correlation: Correlation;
   readonly #comparison: Comparison;
@@ -104,15 +103,14 @@ class ObjectDiffer {
   readonly #diagnostics: Diagnostic[] = [];
 
   constructor(
-    units: { readonly before: Unit; readonly after: Unit },
+    after: Unit,
     correlation: Correlation,
     comparison: Comparison,
     arch: Architecture,
     sites: FtraceSitesOfUnit,
     unknownTables: readonly string[],
   ) {
-    this.#before = units.before;
-    this.#after = units.after;
+    this.#after = after;
     this.#correlation = correlation;
     this.#comparison = comparison;
     this.#arch = arch;
@@ -121,7 +119,7 @@ class ObjectDiffer {
   }
 
   run(): ObjectDifference {
-    this.#diagnostics.push(...this.#comparison.diagnostics.map(finding => this.#soften(finding)));
+    this.#diagnostics.push(...this.#comparison.diagnostics.map(finding => this.#complete(finding)));
     const changed = this.#changedFunctions();
     const added = this.#comparison.added.filter(atom => !this.#correlation.ambiguous.has(atom));
     for (const atom of this.#correlation.ambiguous) {
@@ -131,7 +129,6 @@ class ObjectDiffer {
     // What a patched function touches must be something that a livepatch can hold.
     for (const [atom] of changed) this.#checkTouched(atom, 'changed');
     for (const atom of added) this.#checkTouched(atom, 'new');
-    this.#checkNamelessTables();
     return {
       changed: [...changed].map(([atom, reason]) => this.#describe(atom, reason)),
       added: added.map(atom => ({
@@ -174,8 +171,13 @@ class ObjectDiffer {
     return new Map(this.#after.atoms.flatMap(atom => entryOf(changed, atom)));
   }
 
-  /** A line that moved in an init function refuses nothing. */
-  #soften(finding: Diagnostic): Diagnostic {
+  /** What the comparison of two objects knows beyond that of two units: a line that moved in an init function refuses nothing. */
+  #complete(finding: Diagnostic): Diagnostic {
+    if (this.#unknownTables.includes(finding.place.section ?? ''))
+      return {
+        ...finding,
+        notes: [...finding.notes, 'the size of its entries cannot be told from the objects'],
+      };
     if (finding.code !== 'init-changed') return finding;
     const { symbol } = finding.place;
     const atom = this.#after.atoms.find(
@@ -244,27 +246,6 @@ class ObjectDiffer {
     }
   }
 
-  /** Tables whose entries could not be told apart are compared as a whole. */
-  #checkNamelessTables(): void {
-    const before = namelessTables(this.#before);
-    const after = namelessTables(this.#after);
-    for (const section of new Set([...before.keys(), ...after.keys()])) {
-      const theirs = before.get(section) ?? [];
-      const ours = after.get(section) ?? [];
-      const same =
-        theirs.length === ours.length &&
-        ours.every((atom, i) => this.#comparison.sameness.same(theirs[i] as Atom, atom));
-      if (same) continue;
-      const why = this.#unknownTables.includes(section)
-        ? 'and the size of its entries cannot be told'
-        : 'for which there is no rule';
-      const place = { unit: this.#after.name, section };
-      this.#diagnostics.push(
-        diagnostic('section-unsupported', place, `the patch changes section '${section}', ${why}`),
-      );
-    }
-  }
-
   #refuseAmbiguous(user: Atom, atom: Atom): void {
     const text = `nothing tells which symbol of the before-object '${atom.name}' is`;
     this.#refuse('correlation-ambiguous', user, text);
@@ -286,18 +267,4 @@ class ObjectDiffer {
 function entryOf<K, V>(map: ReadonlyMap<K, V>, key: K): [K, V][] {
   const value = map.get(key);
   return value === undefined ? [] : [[key, value]];
-}
-
-/** What has no symbols of its own in sections without a rule, by section name. */
-function namelessTables(unit: Unit): Map<string, Atom[]> {
-  const tables = new Map<string, Atom[]>();
-  for (const atom of unit.atoms) {
-    const { name } = atom.section;
-    if (atom.kept === undefined || atom.kept.harmless || atom.name !== '' || name.startsWith('.discard'))
-      continue;
-    const list = tables.get(name);
-    if (list === undefined) tables.set(name, [atom]);
-    else list.push(atom);
-  }
-  return tables;
 }

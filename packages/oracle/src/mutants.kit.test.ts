@@ -33,6 +33,7 @@ async function findingsOf(
   const module = join(work, 'spoiled.ko');
   await writeFile(module, spoil(bytes, how));
   const { findings } = await consultOracle({ ...question, ...change, module }, signal);
+  for (const { code } of findings) assert.equal(code, 'oracle-disagrees');
   return findings.map(({ text }) => text);
 }
 

@@ -26,6 +26,15 @@ export interface Claim {
   /** Bytes from the field to where the processor counts from. */
   readonly distance: number;
   readonly relocation: TextRelocation;
+  /** The field is the target of a branch, or part of a table about code: no address is handed out. */
+  readonly isCode: boolean;
+  /** Is asked to compare what has no name. */
+  sameNameless(nameless: Nameless, spot: Spot): void;
+}
+
+export interface ReferringModule extends KernelSide {
+  readonly module: ObjectText;
+  readonly units: readonly JudgedUnit[];
 }
 
 export class ReferenceJudge {
@@ -35,21 +44,15 @@ export class ReferenceJudge {
   readonly #units: readonly JudgedUnit[];
   readonly #kernel: KernelSide;
   readonly #pairing: Pairing;
-  readonly #sameNameless: (unit: JudgedUnit, nameless: Nameless, spot: Spot) => void;
+  readonly #isPatched: (part: Part) => boolean;
 
-  /** @param sameNameless - is asked to compare what has no name */
-  constructor(
-    module: ObjectText,
-    units: readonly JudgedUnit[],
-    kernel: KernelSide,
-    pairing: Pairing,
-    sameNameless: (unit: JudgedUnit, nameless: Nameless, spot: Spot) => void,
-  ) {
-    this.#module = module;
-    this.#units = units;
-    this.#kernel = kernel;
+  /** @param isPatched - whether livepatch replaces a function */
+  constructor(input: ReferringModule, pairing: Pairing, isPatched: (part: Part) => boolean) {
+    this.#module = input.module;
+    this.#units = input.units;
+    this.#kernel = input;
     this.#pairing = pairing;
-    this.#sameNameless = sameNameless;
+    this.#isPatched = isPatched;
   }
 
   /** @returns what is wrong with it; undefined when nothing is */
@@ -148,10 +151,7 @@ export class ReferenceJudge {
           : `leads to ${JSON.stringify(there.toString('latin1'))}, and the source means ${describe(meaning)}`;
       }
       case 'nameless':
-        this.#sameNameless(unit, meaning, {
-          section: spot.section,
-          position: spot.position - meaning.offset,
-        });
+        claim.sameNameless(meaning, { section: spot.section, position: spot.position - meaning.offset });
         return undefined;
       case 'part': {
         const copy = this.#pairing.copyOf(meaning.part);
@@ -160,9 +160,10 @@ export class ReferenceJudge {
           copy.unit === unit &&
           copy.section === spot.section &&
           copy.position + meaning.offset === spot.position;
-        return isThere
-          ? undefined
-          : `leads to ${this.#nameOf(spot)}, and the source means ${describe(meaning)}`;
+        if (!isThere) return `leads to ${this.#nameOf(spot)}, and the source means ${describe(meaning)}`;
+        return !claim.isCode && meaning.offset === 0 && this.#isPatched(meaning.part)
+          ? `hands out the address of the new ${meaning.part.name}(), which the running kernel does not know`
+          : undefined;
       }
       case 'external':
         return this.#isOfPeer(claim, meaning.name, { ...spot, position: spot.position - meaning.offset })

@@ -15,6 +15,8 @@ export const compiler = process.env['CC'] ?? 'gcc-12';
 export const missingCompiler: string | false = missingOf(compiler, 'readelf');
 
 export interface CompileOptions {
+  /** Another compiler than {@link compiler}: `clang-14`. */
+  readonly compiler?: string;
   /** `assembler` takes `source` as a `.S` file; default `c`. */
   readonly language?: 'c' | 'assembler';
   /** Name of the source without its ending, which ends up in `STT_FILE`; default `unit`. */
@@ -39,13 +41,14 @@ export function compileC(
     const input = `${options.name ?? 'unit'}.${options.language === 'assembler' ? 'S' : 'c'}`;
     writeFileSync(join(directory, input), source);
     const stop = options.link === true ? [] : ['-c'];
+    const program = options.compiler ?? compiler;
     const run = spawnSync(
-      compiler,
+      program,
       ['-O2', '-g0', '-fno-pic', '-fno-pie', '-no-pie', ...flags, ...stop, '-o', 'output', input],
       { cwd: directory, encoding: 'utf8' },
     );
     if (run.error !== undefined) throw run.error;
-    if (run.status !== 0) throw new Error(`${compiler} ${input} failed:\n${run.stderr}`);
+    if (run.status !== 0) throw new Error(`${program} ${input} failed:\n${run.stderr}`);
     return new Uint8Array(readFileSync(join(directory, 'output')));
   });
 }
@@ -93,7 +96,8 @@ function inTemporaryDirectory<T>(work: (directory: string) => T): T {
   }
 }
 
-function missingOf(...tools: readonly string[]): string | false {
+/** @returns `false` where all of the tools can be run, else which cannot */
+export function missingOf(...tools: readonly string[]): string | false {
   for (const tool of tools) {
     try {
       execFileSync(tool, ['--version'], { stdio: 'ignore' });

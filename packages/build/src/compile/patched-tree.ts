@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { authorHeader } from '@kstitch/livepatch/wrapper';
 import type { AppliedPatch } from '../patch/apply-patch.ts';
 import { holdLines } from '../patch/hold-lines.ts';
 import type { IncludeGraph } from '../patch/include-graph.ts';
@@ -6,7 +8,8 @@ import { makeShadowTree } from './shadow-tree.ts';
 import type { UnitCommand } from './unit-command.ts';
 
 /**
- * Makes the patched source of a kernel, the untouched lines of its files numbered as before.
+ * Makes the patched source of a kernel, the untouched lines of its files numbered as before, with kstitch.h where the compiler
+ * looks for it.
  *
  * @param directory - an empty folder
  * @param graph - tells from where the changed files may be included
@@ -30,8 +33,17 @@ export async function layOutPatchedTree(
     ...args.map(arg => `${arg.replace(/^-(?:I|iquote|isystem|include)\s*/, '')}/x`),
   ]);
   const includers = new Set(patch.files.flatMap(({ path }) => graph.includersOf(path)));
-  await makeShadowTree(kit, directory, files, [
-    ...named.filter(path => path.includes('../') && !path.startsWith('/') && !path.startsWith('-')),
-    ...includers,
-  ]);
+  const header = {
+    path: `include/${authorHeader.name}`,
+    text: await readFile(authorHeader.url, 'latin1'),
+  };
+  await makeShadowTree(
+    kit,
+    directory,
+    [...files, header],
+    [
+      ...named.filter(path => path.includes('../') && !path.startsWith('/') && !path.startsWith('-')),
+      ...includers,
+    ],
+  );
 }

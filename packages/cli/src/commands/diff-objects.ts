@@ -26,7 +26,7 @@ export function addDiffObjects(program: Command, run: Run): void {
     .option('--explain <function>', 'show where this function differs first, disassembled');
   finish(command, [
     'kstitch diff-objects before/mballoc.o after/mballoc.o',
-    'kstitch diff-objects before/mballoc.o after/mballoc.o --explain ext4_mb_load_buddy_gfp',
+    'kstitch diff-objects before/mballoc.o after/mballoc.o \\\n      --explain ext4_mb_load_buddy_gfp',
   ]);
   command.action((beforePath: string, afterPath: string, options: DiffObjectsOptions) =>
     run('diff-objects', options, async context => {

@@ -7,11 +7,11 @@ import {
   treatmentOf,
 } from '@kstitch/arch/special-sections';
 import { hasFlag, SHF, SHN, SHT, STB } from '@kstitch/elf/constants';
-import type { ElfFile, ElfSymbol, Relocation, Section } from '@kstitch/elf/model';
+import type { ElfFile, ElfSymbol, Section } from '@kstitch/elf/model';
 import { KstitchError } from '@kstitch/report/error';
 import type { Atom, Entry, KeptTable, Reference, Target, Unit } from './atom.ts';
 import { CodeGaps } from './code-gaps.ts';
-import { firstFrom, gatherRelocations } from './gather-relocations.ts';
+import { firstFrom, gatherRelocations, type UnitRelocation } from './gather-relocations.ts';
 import { readRequests } from './requests.ts';
 import {
   filesOfSymbols,
@@ -52,7 +52,7 @@ class UnitReader {
   readonly #sizes: EntrySizes;
   readonly #atoms: GrowingAtom[] = [];
   readonly #treatments: readonly SectionTreatment[];
-  readonly #relocations: readonly (readonly Relocation[] | undefined)[];
+  readonly #relocations: readonly (readonly UnitRelocation[] | undefined)[];
   /** Empty unless the object was linked from several. */
   readonly #files: readonly (string | undefined)[];
   /** Atoms by section index, ascending by offset. */
@@ -260,7 +260,7 @@ class UnitReader {
         const from = isTable ? undefined : this.#atomAround(section, relocation.r_offset);
         const bias =
           from === undefined ? 0 : this.#bias(from, relocation.r_type, relocation.r_offset - from.offset);
-        const cut = Number(symbol.st_value + relocation.r_addend) + bias;
+        const cut = Number(symbol.st_value) + relocation.r_addend + bias;
         const cuts = this.#cuts[symbol.section.index];
         if (cuts === undefined) this.#cuts[symbol.section.index] = [cut];
         else cuts.push(cut);
@@ -297,17 +297,18 @@ class UnitReader {
         `section '${section.name}' of ${section.sh_size} bytes is not a whole number of entries of ${size} bytes`,
       );
     }
+    const base = section.name === '__bug_table' ? this.#bugTableBase(relocations, size) : 'field';
     let next = 0;
     for (let offset = 0; offset < section.sh_size; offset += size) {
-      const own: Relocation[] = [];
+      const own: UnitRelocation[] = [];
       while ((relocations[next]?.r_offset ?? Number.POSITIVE_INFINITY) < offset + size) {
-        own.push(relocations[next++] as Relocation);
+        own.push(relocations[next++] as UnitRelocation);
       }
       const bytes = section.bytes.subarray(offset, offset + size);
       const references = own.map(relocation =>
         section.name === '.altinstructions' && relocation.r_offset - offset === altInstruction.replacement
           ? this.#replacementReference(relocation, offset, bytes)
-          : this.#reference(relocation, relocation.r_offset - offset, undefined),
+          : this.#reference(relocation, relocation.r_offset - offset, undefined, base),
       );
       const key = references.find(reference => reference.offset === treatment.key);
       if (key === undefined || key.target.kind !== 'atom') {
@@ -318,11 +319,29 @@ class UnitReader {
     }
   }
 
+  /**
+   * What the file of a bug entry counts from: its field since 5.15, the start of the entry before
+   * (arch/x86/include/asm/bug.h: __BUG_REL()). One of the two makes every file the start of a string.
+   */
+  #bugTableBase(relocations: readonly UnitRelocation[], size: number): 'field' | 'entry' {
+    const begin = (bias: number) =>
+      relocations.every(relocation => {
+        const symbol = this.#symbolOf(relocation);
+        const at = relocation.r_offset % size;
+        if (at === 0 || symbol.section === undefined) return true;
+        if (this.#treatment(symbol.section.index).kind !== 'strings') return true;
+        const position = Number(symbol.st_value) + relocation.r_addend - bias * at;
+        const { bytes } = symbol.section;
+        return position === 0 || (position < bytes.length && bytes[position - 1] === 0);
+      });
+    return !begin(0) && begin(1) ? 'entry' : 'field';
+  }
+
   /** The replacement of an alternative: its place is in the relocation, its length in the entry. */
-  #replacementReference(relocation: Relocation, entryOffset: number, entry: Uint8Array): Reference {
+  #replacementReference(relocation: UnitRelocation, entryOffset: number, entry: Uint8Array): Reference {
     const symbol = this.#symbolOf(relocation);
     if (symbol.section === undefined) throw this.#malformed('an alternative has no replacement in this unit');
-    const at = Number(symbol.st_value + relocation.r_addend);
+    const at = Number(symbol.st_value) + relocation.r_addend;
     const size = entry[this.#sizes.altReplacementLength] ?? 0;
     const atom = this.#chunk(symbol.section, at, size);
     return {
@@ -333,15 +352,24 @@ class UnitReader {
     };
   }
 
-  /** @param from - what refers, where that is not an entry of a table */
-  #reference(relocation: Relocation, offset: number, from: GrowingAtom | undefined): Reference {
-    const bias = from === undefined ? 0 : this.#bias(from, relocation.r_type, offset);
+  /**
+   * @param from - what refers, where that is not an entry of a table
+   * @param base - what an entry's distance counts from
+   */
+  #reference(
+    relocation: UnitRelocation,
+    offset: number,
+    from: GrowingAtom | undefined,
+    base: 'field' | 'entry' = 'field',
+  ): Reference {
+    const distance = base === 'entry' ? -offset : 0;
+    const bias = from === undefined ? distance : this.#bias(from, relocation.r_type, offset);
     return { offset, type: relocation.r_type, bias, target: this.#target(relocation, bias, offset, from) };
   }
 
-  #target(relocation: Relocation, bias: number, offset: number, from: GrowingAtom | undefined): Target {
+  #target(relocation: UnitRelocation, bias: number, offset: number, from: GrowingAtom | undefined): Target {
     const symbol = this.#symbolOf(relocation);
-    const addend = Number(relocation.r_addend) + bias;
+    const addend = relocation.r_addend + bias;
     const { section } = symbol;
     if (section === undefined) {
       const isUndefined = symbol.st_shndx === SHN.UNDEF;
@@ -433,7 +461,7 @@ class UnitReader {
     if (this.#atoms.length > before) {
       const relocations = this.#relocations[section.index] ?? [];
       for (let i = firstFrom(relocations, offset); i < relocations.length; i += 1) {
-        const relocation = relocations[i] as Relocation;
+        const relocation = relocations[i] as UnitRelocation;
         const at = relocation.r_offset - offset;
         if (at >= size) break;
         atom.references.push(this.#reference(relocation, at, atom));
@@ -477,7 +505,7 @@ class UnitReader {
     return atoms[low];
   }
 
-  #symbolOf(relocation: Relocation): ElfSymbol {
+  #symbolOf(relocation: UnitRelocation): ElfSymbol {
     const symbol = this.#file.symbols[relocation.r_sym];
     if (symbol === undefined)
       throw this.#malformed(`relocation names symbol ${relocation.r_sym}, which is not there`);

@@ -5,7 +5,8 @@
  * or the type hash of kCFI, named `__cfi_f` by clang.
  */
 import { STB, STT } from '@kstitch/elf/constants';
-import type { ElfFile, ElfSymbol, Relocation } from '@kstitch/elf/model';
+import type { ElfFile, ElfSymbol } from '@kstitch/elf/model';
+import type { UnitRelocation } from './gather-relocations.ts';
 
 /** @returns by section index, in the order of the symbol table, the symbols that a function or an object has */
 export function symbolsBySection(file: ElfFile): readonly (readonly ElfSymbol[] | undefined)[] {
@@ -66,7 +67,7 @@ export function namesPadding(symbol: ElfSymbol, others: readonly ElfSymbol[]): b
 /** @returns starts of the NOPs before functions (-fpatchable-function-entry=N,N), by section index */
 export function patchablePadding(
   file: ElfFile,
-  relocations: readonly (readonly Relocation[] | undefined)[],
+  relocations: readonly (readonly UnitRelocation[] | undefined)[],
 ): Map<number, Set<number>> {
   const starts = new Map<number, Set<number>>();
   for (const section of file.sections) {
@@ -74,7 +75,7 @@ export function patchablePadding(
     for (const relocation of relocations[section.index] ?? []) {
       const symbol = file.symbols[relocation.r_sym];
       if (symbol?.section === undefined) continue;
-      const at = Number(symbol.st_value + relocation.r_addend);
+      const at = Number(symbol.st_value) + relocation.r_addend;
       const set = starts.get(symbol.section.index) ?? new Set();
       starts.set(symbol.section.index, set.add(at));
     }

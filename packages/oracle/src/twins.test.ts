@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { missingCompiler } from '@kstitch/testkit/compile';
+import { compiled, partNamed, sideOf } from './test-units.ts';
+import { findTwins } from './twins.ts';
+
+const skip = missingCompiler;
+
+async function changedBetween(before: string, after: string): Promise<readonly string[]> {
+  const twins = findTwins(await sideOf(compiled(before)), await sideOf(compiled(after)));
+  return twins.changed.map(part => part.name).sort();
+}
+
+const user = (body: string) => `int g(const char *, int); ${body}`;
+
+test('findTwins() names the functions that a patch changes', { skip }, async () => {
+  assert.deepEqual(
+    await changedBetween(
+      user('int a(void) { return g("a", 1); } int b(void) { return g("b", 2); } int c(void) { return 3; }'),
+      user(
+        'int a(void) { return g("A", 1); } int b(void) { return g("b", 2); } int c(void) { return 4; } int d(void) { return 5; }',
+      ),
+    ),
+    ['a', 'c'],
+  );
+});
+
+test('findTwins() sees through numbers that the compiler gave anew', { skip }, async () => {
+  const count = 'static int count; count += g("n", count); return count;';
+  const first = 'static int count; return count++;';
+  assert.deepEqual(
+    await changedBetween(
+      user(`int a(void) { ${count} } int b(void) { ${count} }`),
+      user(`int z(void) { ${first} } int a(void) { ${count} } int b(void) { ${count} }`),
+    ),
+    [],
+  );
+});
+
+test('findTwins() takes a function for changed that reads a changed table', { skip }, async () => {
+  const table = (value: number) => `static const int table[4] = {1, 2, 3, ${value}};`;
+  const functions = 'int a(int i) { return table[i]; } int b(int i) { return g("b", i); }';
+  assert.deepEqual(await changedBetween(user(table(4) + functions), user(table(5) + functions)), ['a']);
+});
+
+test('findTwins() takes a function for changed of which only a table entry differs', { skip }, async () => {
+  const source = (flags: number) =>
+    `void f(void) { asm volatile("1: ud2\\n.pushsection __bug_table,\\"aw\\"\\n.long 1b - ., 1b - .\\n.word 1, ${flags}\\n.popsection"); }`;
+  assert.deepEqual(await changedBetween(source(1), source(2)), ['f']);
+});
+
+test('findTwins() tells static locals of one name apart by who refers to them', { skip }, async () => {
+  const use = (name: string) => `int ${name}(void) { static int count; return g("${name}", count++); }`;
+  const before = await sideOf(compiled(user(use('a') + use('b'))));
+  const after = await sideOf(compiled(user(use('n') + use('b') + use('a'))));
+  const { beforeOf, isOld, hasNamesake } = findTwins(before, after);
+  const countOf = (side: typeof before, name: string) => {
+    const { section, start, size } = partNamed(side, name);
+    return side.unit.object
+      .relocationsIn(section.index, start, size)
+      .map(relocation => side.unit.meaning(section, relocation))
+      .flatMap(meaning => (meaning.kind === 'part' ? meaning.part : []))[0];
+  };
+  for (const name of ['a', 'b']) {
+    const count = countOf(after, name);
+    assert.ok(count);
+    assert.equal(beforeOf.get(count), countOf(before, name));
+    assert.ok(hasNamesake(count) && !isOld(count), 'one of three was not there before');
+  }
+  const fresh = countOf(after, 'n');
+  assert.ok(fresh && !beforeOf.has(fresh));
+});

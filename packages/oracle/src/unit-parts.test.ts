@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { missingCompiler } from '@kstitch/testkit/compile';
+import { compiled, partNamed, sideOf } from './test-units.ts';
+import type { Meaning } from './unit-parts.ts';
+
+const skip = missingCompiler;
+
+/** What the relocations of a function mean, in their order. */
+async function meaningsIn(source: string, name: string): Promise<readonly string[]> {
+  const side = await sideOf(compiled(source));
+  const { section, start, size } = partNamed(side, name);
+  return side.unit.object
+    .relocationsIn(section.index, start, size)
+    .map(relocation => words(side.unit.meaning(section, relocation)));
+}
+
+function words(meaning: Meaning): string {
+  switch (meaning.kind) {
+    case 'external':
+      return `external ${meaning.name}`;
+    case 'string':
+      return JSON.stringify(meaning.text);
+    case 'part':
+      return `${meaning.part.name}+${meaning.offset}`;
+    case 'nameless':
+      return `nameless of ${meaning.size} bytes at ${meaning.offset}`;
+  }
+}
+
+test('meaning() counts from the end of the instruction where several objects share a section', {
+  skip,
+}, async () => {
+  const shared = `static __attribute__((section(".data.shared"), used)) volatile`;
+  const source = `
+    ${shared} char a[4] = {1}; ${shared} char b[4] = {1}; ${shared} int c = 1;
+    int f(void) { b[0] = 1; c = 0x11223344; return a[3]; }`;
+  assert.deepEqual(await meaningsIn(source, 'f'), ['b+0', 'c+0', 'a+3']);
+});
+
+test('meaning() knows strings by content and functions by name', { skip }, async () => {
+  const source = `
+    void g(const char *, const char *);
+    __attribute__((noinline)) static void h(void) { asm volatile(""); }
+    void f(void) { h(); g("one", "another one"); h(); }`;
+  const meanings = await meaningsIn(source, 'f');
+  assert.ok(meanings.includes('"another one"') && meanings.includes('"one"'));
+  assert.equal(meanings.filter(each => each === 'h+0').length, 2);
+  assert.ok(meanings.includes('external g'));
+});
+
+test('meaning() cuts code without a name where the next piece begins', { skip }, async () => {
+  const source = `
+    void f(void) {
+      asm volatile("jmp 661f\\n662:\\n.pushsection .altinstr_aux,\\"ax\\"\\n661: nop\\n nop\\n jmp 662b\\n.popsection");
+      asm volatile("jmp 661f\\n662:\\n.pushsection .altinstr_aux,\\"ax\\"\\n661: nop\\n jmp 662b\\n.popsection");
+    }`;
+  assert.deepEqual(await meaningsIn(source, 'f'), ['nameless of 7 bytes at 0', 'nameless of 6 bytes at 0']);
+});
+
+test('readTables() takes the size of entries from the table', { skip }, async () => {
+  const entry = (code: string) =>
+    `asm volatile("1: ${code}\\n.pushsection __ex_table,\\"a\\"\\n.long 1b - ., 2f - ., 7\\n.popsection\\n2:");`;
+  const side = await sideOf(
+    compiled(`void f(void) { ${entry('nop')} } void g(void) { ${entry('nop')} ${entry('ud2')} }`),
+  );
+  assert.equal(side.tables.entrySizes.get('__ex_table'), 12);
+  assert.deepEqual(
+    side.tables.of.get(partNamed(side, 'f'))?.map(({ at, size }) => [at, size]),
+    [[0, 12]],
+  );
+  assert.deepEqual(
+    side.tables.of.get(partNamed(side, 'g'))?.map(({ at }) => at),
+    [0, 1],
+  );
+});
+
+test('readTables() does not guess where a table is no whole number of entries', { skip }, async () => {
+  const source = `void f(void) {
+    asm volatile("1:.pushsection __ex_table,\\"a\\"\\n.long 1b - ., 1b - ., 7\\n.long 1b - ., 1b - .\\n.popsection"); 
+    asm volatile("1:.pushsection __ex_table,\\"a\\"\\n.long 1b - ., 1b - ., 7\\n.popsection"); }`;
+  const path = compiled(source);
+  await assert.rejects(sideOf(path), { code: 'oracle-unreadable' });
+});
