@@ -52,7 +52,10 @@ test('a live line has label, detail and seconds, and gives way to a line that st
   });
   screen.progress.close();
   assert.match(screen.text, /⠋ compile fs\/ext4\/mballoc\.c {2}3 of 7 {2}0 s/);
-  assert.deepEqual(screen.lines(), ['✓ compile fs/ext4/mballoc.c  0.1 s', '']);
+  // How long the step took is the machine's affair.
+  const [line, ...rest] = screen.lines();
+  assert.match(line ?? '', /^✓ compile fs\/ext4\/mballoc\.c {2}\d+\.\d s$/);
+  assert.deepEqual(rest, ['']);
 });
 
 test('a live line never reaches the last column, whatever the label', async () => {
