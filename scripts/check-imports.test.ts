@@ -81,3 +81,10 @@ test('packages on one layer do not know each other', () => {
     "'vm' does not stand above 'build'",
   ]);
 });
+
+test('the oracle shares no code with what it judges', () => {
+  const oracle = { ...manifest, name: '@kstitch/oracle', dependencies: { '@kstitch/elf': '0.1.0' } };
+  assert.deepEqual(judgeManifest('oracle', oracle, new Set(['@kstitch/elf'])), [
+    "'oracle' must share no code with 'elf'",
+  ]);
+});

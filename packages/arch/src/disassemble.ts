@@ -24,6 +24,7 @@ export function disassemble(code: Uint8Array): DisassembledInstruction[] {
   formatter.hexPrefix = '0x';
   formatter.hexSuffix = '';
   formatter.uppercaseHex = false;
+  formatter.smallHexNumbersInDecimal = false;
   formatter.branchLeadingZeros = false;
   formatter.spaceAfterOperandSeparator = false;
   formatter.ripRelativeAddresses = true;

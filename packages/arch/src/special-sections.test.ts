@@ -55,6 +55,9 @@ test('treatmentOf() keeps exports, drops notes and guesses at nothing', () => {
   assert.equal(kindOf('.note.gnu.property', { note: true }), 'ignored');
   assert.equal(kindOf('.debug_info', { allocated: false }), 'ignored');
   assert.equal(kindOf('.printk_index'), 'ignored');
+  assert.equal(kindOf('.eh_frame'), 'ignored');
+  assert.equal(kindOf('.kpatch.ignore.functions'), 'ignored');
+  assert.equal(kindOf('.fixup', { executable: true }), 'chunks');
   assert.equal(kindOf('__earlycon_table'), 'unknown');
   assert.equal(kindOf('.discard.annotate_insn', { allocated: false }), 'unknown');
 });

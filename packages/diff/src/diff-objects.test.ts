@@ -186,6 +186,9 @@ test('a function that differs by a line number says so', () => {
   const entry = `${printk} int f(int x) { if (x) { ${warn(123)} } return 2; }`;
   assert.deepEqual(edited(entry, { 'word 123': 'word 125' }), line);
   assert.deepEqual(edited(entry, { '123, 0': '123, 1' }), onlyF);
+  const place = `${printk} int f(int x) { return printk("at f.c:123"); }`;
+  assert.deepEqual(edited(place, { '123': '125' }), line);
+  assert.deepEqual(edited(place, { 'f.c:123': 'g.c:125' }), onlyF);
   // The return value is no argument.
   assert.deepEqual(edited(`${printk} int f(void) { return 123; }`, { '123': '125' }), onlyF);
 });
@@ -233,6 +236,38 @@ test('tables of older kernels: entry sizes are told from the object, entries bel
   });
 });
 
+/** What objtool does to an object: `--hacks=jump_label` and `--mnop`. */
+function asObjtool(bytes: Uint8Array, functionSection: string): Uint8Array {
+  const result = bytes.slice();
+  const file = readElf(bytes, 'unit.o');
+  const text = file.sections.find(({ name }) => name === functionSection)!;
+  const code = bytes.subarray(text.sh_offset, text.sh_offset + text.sh_size);
+  // The call of __fentry__ is the first instruction.
+  assert.equal(code[0], 0xe8);
+  const nop = [0x0f, 0x1f, 0x44, 0x00, 0x00];
+  result.set(nop, text.sh_offset);
+  result.set(nop, text.sh_offset + code.indexOf(0xe9));
+  const relocations = file.sections.find(({ name }) => name === `.rela${functionSection}`)!;
+  assert.equal(result[relocations.sh_offset], 1, 'the first relocation is that of the call');
+  new DataView(result.buffer).setUint32(relocations.sh_offset + 8, 0, true); // R_X86_64_NONE
+  return result;
+}
+
+test('before and after objtool are one', () => {
+  const jump = `__asm__ goto("1: .byte 0xe9\\n.long %l[yes] - 2f\\n2:\\n${section('__jump_table,\\"aw\\"', '.balign 8\\n.long 1b - ., %l[yes] - .\\n.quad key - .')}" : : : : yes);`;
+  const source = `${printk} extern int key; int f(int x) { ${jump} return g(x); yes: return g(x + 1); }`;
+  const compiled = compile(source);
+  const done = asObjtool(compiled, '.text.f');
+  assert.deepEqual(compare(compiled, done), same);
+  assert.deepEqual(compare(done, done), same);
+  assert.deepEqual(compare(done, compile(source.replace('x + 1', 'x + 2'))), onlyF);
+  // A jump that leads elsewhere than its entry says is no jump label.
+  const astray = done.slice();
+  const text = readElf(done, 'unit.o').sections.find(({ name }) => name === '.text.f')!;
+  astray.set([0xe9, 1, 0, 0, 0], text.sh_offset + compiled.subarray(text.sh_offset).indexOf(0xe9));
+  assert.deepEqual(compare(done, astray), onlyF);
+});
+
 test('a table of unknown entries is refused when it changes, and only then', () => {
   const odd = (n: number) =>
     `__asm__ volatile("1: nop\\n${section('__jump_table,\\"aw\\"', `.long 1b - ., ${n}`)}");`;
@@ -268,6 +303,13 @@ test('what the sanitizer notes about a place is no difference', () => {
     edited(source, { 'int f(': '\n\n\nint f(' }, ['-fsanitize=shift', '-fsanitize=bounds']),
     same,
   );
+});
+
+test('wide strings are compared to their end, indexed ones from their start', () => {
+  const wide = `${printk} void w(const unsigned short *); void f(void) { w(u"ab"); } int k(int x) { return g(x); }`;
+  assert.deepEqual(edited(wide, { 'u"ab"': 'u"ac"' }, ['-fshort-wchar']), onlyF);
+  const indexed = `${printk} char f(int i) { return "zyx"[i - 1]; } char k(int i) { return "abc"[i]; }`;
+  assert.deepEqual(edited(indexed, { zyx: 'zyw' }), onlyF);
 });
 
 test('__UNIQUE_ID and printk index entries are no difference, module information a caution', () => {
@@ -334,4 +376,6 @@ test('clang: special statics, unnamed data, switch tables', {
   assert.deepEqual(run({ 'return 99': 'return 98' }), { ...same, changed: ['m'] });
   assert.deepEqual(run({ 'case 3: return g(5)': 'case 5: return g(5)' }).changed, ['k']);
   assert.deepEqual(run({ 'count = 3': 'count = 4' }).codes, ['data-changed']);
+  const noted = 'int g(int); int f(int *p, int i) { return g(1 << i); }';
+  assert.deepEqual(edited(noted, { 'int f(': '\n\nint f(' }, ['-fsanitize=shift'], clang), same);
 });

@@ -58,7 +58,7 @@ function firstReference(
     const ours = after.references[i];
     const offset = Math.min(theirs?.offset ?? Infinity, ours?.offset ?? Infinity);
     if (offset >= limit) return undefined;
-    if (theirs !== undefined && ours !== undefined && sameness.sameReference(theirs, ours)) continue;
+    if (sameness.sameReferenceAt(before.references, after.references, i)) continue;
     return {
       kind: 'reference',
       offset,

@@ -3,7 +3,8 @@
  *
  * `diff-objects` has no source, so it cannot hold line numbers equal as a build does. It calls a function changed that differs by
  * nothing else than where `__LINE__` ends up, and says so: in an immediate that goes to a register of an argument
- * (`warn_slowpath_null(file, line)`), in the line of a `__bug_table` entry, or in that of a pr_debug() descriptor.
+ * (`warn_slowpath_null(file, line)`), in the line of a `__bug_table` entry or of a pr_debug() descriptor, or in a message that
+ * quotes its own place.
  */
 import type { Architecture } from '@kstitch/arch/architecture';
 import { type Instructions, instructionAt } from '@kstitch/arch/instructions';
@@ -21,10 +22,7 @@ export function mayBeLineNumber(before: Atom, after: Atom, sameness: Sameness, a
   const ours = effectiveEntries(after.entries);
   return (
     sameButForLines(views.before.bytes, views.after.bytes, () => arch.decode(after.bytes)) &&
-    views.before.references.length === views.after.references.length &&
-    views.before.references.every((reference, i) =>
-      sameReferenceButForLines(reference, views.after.references[i] as Reference, sameness),
-    ) &&
+    sameReferencesButForLines(views.before.references, views.after.references, sameness) &&
     theirs.length === ours.length &&
     theirs.every((entry, i) => sameEntryButForLines(entry, ours[i] as Entry, sameness))
   );
@@ -69,20 +67,41 @@ function isLineNumber(bytes: Uint8Array, field: number): boolean {
 /** Of struct _ddebug: 18 bits behind four pointers. */
 const descriptorLine = { offset: 32, bits: 18 } as const;
 
-function sameReferenceButForLines(before: Reference, after: Reference, sameness: Sameness): boolean {
-  if (sameness.sameReference(before, after)) return true;
-  if (before.offset !== after.offset || before.target.offset !== after.target.offset) return false;
-  if (before.target.kind !== 'atom' || after.target.kind !== 'atom') return false;
-  const theirs = before.target.atom;
-  const ours = after.target.atom;
-  if (!isDescriptor(theirs) || !isDescriptor(ours) || theirs.size !== ours.size) return false;
+function sameReferencesButForLines(
+  before: readonly Reference[],
+  after: readonly Reference[],
+  sameness: Sameness,
+): boolean {
+  if (before.length !== after.length) return false;
+  return before.every((reference, i) => {
+    if (sameness.sameReferenceAt(before, after, i)) return true;
+    const other = after[i] as Reference;
+    return (
+      reference.offset === other.offset &&
+      reference.target.offset === other.target.offset &&
+      reference.target.kind === 'atom' &&
+      other.target.kind === 'atom' &&
+      sameAtomButForLine(reference.target.atom, other.target.atom, sameness)
+    );
+  });
+}
+
+function sameAtomButForLine(before: Atom, after: Atom, sameness: Sameness): boolean {
+  if (before.kind === 'string' && after.kind === 'string')
+    return textWithoutLines(before) === textWithoutLines(after);
+  if (!isDescriptor(before) || !isDescriptor(after) || before.size !== after.size) return false;
   return (
-    theirs.references.length === ours.references.length &&
-    theirs.references.every((reference, i) =>
-      sameness.sameReference(reference, ours.references[i] as Reference),
-    ) &&
-    theirs.bytes.every((byte, i) => (byte & ~lineMask(i)) === ((ours.bytes[i] ?? 0) & ~lineMask(i)))
+    before.references.length === after.references.length &&
+    before.references.every((_, i) => sameness.sameReferenceAt(before.references, after.references, i)) &&
+    before.bytes.every((byte, i) => (byte & ~lineMask(i)) === ((after.bytes[i] ?? 0) & ~lineMask(i)))
   );
+}
+
+/** include/linux/fortify-string.h: `field "vec" at net/xfrm/xfrm_policy.c:2334`. */
+function textWithoutLines({ bytes }: Atom): string {
+  return Buffer.from(bytes)
+    .toString('latin1')
+    .replace(/(\.[chS]:)\d+/g, '$1');
 }
 
 function isDescriptor(atom: Atom): boolean {
@@ -104,10 +123,7 @@ function sameEntryButForLines(before: Entry, after: Entry, sameness: Sameness): 
     before.ownerOffset === after.ownerOffset &&
     before.bytes.length === bytes.length &&
     before.bytes.every((byte, i) => byte === bytes[i] || i === line || i === line + 1) &&
-    before.references.length === references.length &&
     // The static key of a pr_debug() lies in its descriptor.
-    before.references.every((reference, i) =>
-      sameReferenceButForLines(reference, references[i] as Reference, sameness),
-    )
+    sameReferencesButForLines(before.references, references, sameness)
   );
 }

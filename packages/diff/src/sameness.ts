@@ -72,13 +72,18 @@ export class Sameness {
     }
   }
 
-  /** @returns whether two relocations at the same place of twins do the same */
-  sameReference(before: Reference, after: Reference): boolean {
+  /** @returns whether the relocations at one index of the references of twins do the same */
+  sameReferenceAt(before: readonly Reference[], after: readonly Reference[], index: number): boolean {
+    const theirs = before[index];
+    const ours = after[index];
     return (
-      before.offset === after.offset &&
-      before.type === after.type &&
-      before.bias === after.bias &&
-      this.sameTarget(before.target, after.target)
+      theirs !== undefined &&
+      ours !== undefined &&
+      theirs.offset === ours.offset &&
+      theirs.type === ours.type &&
+      theirs.bias === ours.bias &&
+      (this.sameTarget(theirs.target, ours.target) ||
+        (isSanitizerArgument(before, index) && isSanitizerArgument(after, index)))
     );
   }
 
@@ -135,7 +140,7 @@ export class Sameness {
   #sameReferences(before: readonly Reference[], after: readonly Reference[]): boolean {
     if (before.length !== after.length) return false;
     for (let i = 0; i < before.length; i += 1) {
-      if (!this.sameReference(before[i] as Reference, after[i] as Reference)) return false;
+      if (!this.sameReferenceAt(before, after, i)) return false;
     }
     return true;
   }
@@ -199,3 +204,17 @@ function isSanitizerNote(atom: Atom): boolean {
     /^\.(data|rodata)[a-z.]*\.\.?Lubsan_(data|type)/.test(atom.section.name)
   );
 }
+
+/** The same from clang, which gives it no name: `mov $.L__unnamed_3, %rdi`, then `call __ubsan_handle_out_of_bounds`. */
+function isSanitizerArgument(references: readonly Reference[], index: number): boolean {
+  const target = references[index]?.target;
+  if (target?.kind !== 'atom' || !isNamelessVariable(target.atom) || !hasPrivateLabel(target.atom))
+    return false;
+  const next = references
+    .slice(index + 1, index + 1 + maxArguments)
+    .find(other => other.target.kind === 'external');
+  return next?.target.kind === 'external' && next.target.name.startsWith('__ubsan_handle_');
+}
+
+/** The handlers take up to three. */
+const maxArguments = 3;

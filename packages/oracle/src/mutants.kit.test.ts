@@ -34,6 +34,7 @@ async function findingsOf(
   await writeFile(module, spoil(bytes, how));
   const { findings } = await consultOracle({ ...question, ...change, module }, signal);
   for (const { code } of findings) assert.equal(code, 'oracle-disagrees');
+  assert.ok(findings.every(({ code, severity }) => code === 'oracle-disagrees' && severity === 'refusal'));
   return findings.map(({ text }) => text);
 }
 
@@ -57,12 +58,17 @@ const namei = await livepatch('namei', [
   ),
 ]);
 
-/** Two units, with exceptions, alternatives and a static branch. */
+/** Two units, with exceptions, alternatives, a static branch, and a changed function whose address is taken. */
 const tables = await livepatch('tables', [
   await editPatch(
     'fs/readdir.c',
     '\t\tsizeof(u64));\n\tint prev_reclen;\n',
     '\t\tsizeof(u64) * 2);\n\tint prev_reclen;\n',
+  ),
+  await editPatch(
+    'fs/readdir.c',
+    '\t\t.ctx.actor = filldir64,\n\t\t.count = count,\n',
+    '\t\t.ctx.actor = filldir64,\n\t\t.count = count & ~1u,\n',
   ),
   await editPatch(
     'mm/oom_kill.c',
@@ -275,6 +281,25 @@ const mutants: readonly (readonly [string, JudgedLivepatch, (module: SpoiledModu
       key.symbol = unlock.symbol;
     },
     /^the entry at \.static_call_sites\+0x0 has key '.*', and the call is of '__SCT__might_resched'$/,
+  ],
+  [
+    'the address of a new function where the kernel wants the old one',
+    tables,
+    module => {
+      const { builder } = module;
+      const name = '.klp.sym.vmlinux.filldir64,0';
+      for (const { name: list, content } of builder.sections()) {
+        if (content.kind !== 'relocations') continue;
+        const at = content.entries.findIndex(entry => module.targetOf(entry) === name);
+        const [entry] = at < 0 ? [] : content.entries.splice(at, 1);
+        if (entry === undefined) continue;
+        const symbol = builder.sectionSymbol(module.section('.text.filldir64').id);
+        module.relocations(list.replace('.klp.rela.vmlinux.', '.rela')).push({ ...entry, symbol });
+        return;
+      }
+      assert.fail(`nothing refers to '${name}'`);
+    },
+    /^the relocation at \w+\+0x\w+ hands out the address of the new filldir64\(\), which the running kernel does not know$/,
   ],
   [
     "symbols of vmlinux in a module's list",

@@ -11,12 +11,18 @@ test('baseName() takes off what the compiler numbers and nothing else', () => {
     baseName('__initcall__kmod_ext4__600_7231_ext4_init_fs6'),
     '__initcall__kmod_ext4__ext4_init_fs6',
   );
+  assert.equal(baseName('__UNIQUE_ID_ddebug_512'), '__UNIQUE_ID_ddebug');
+  assert.equal(baseName('__BTF_ID__struct__nf_conn__772208'), '__BTF_ID__struct__nf_conn');
   assert.equal(baseName('md5_transform2'), 'md5_transform2');
 });
 
-test('isSpecialStatic() wants the number: a variable of the source may have the name', () => {
+test('isSpecialStatic() wants a number or a function: a variable of the source may have the name', () => {
   assert.equal(isSpecialStatic('__already_done.7'), true);
   assert.equal(isSpecialStatic('_rs.24'), true);
+  assert.equal(isSpecialStatic('__UNIQUE_ID_ddebug512'), true);
+  assert.equal(isSpecialStatic('foo.__warned'), true);
+  assert.equal(isSpecialStatic('foo.__already_done.3'), true);
+  assert.equal(isSpecialStatic('foo.count'), false);
   assert.equal(isSpecialStatic('descriptor'), false);
   assert.equal(isSpecialStatic('once'), false);
 });

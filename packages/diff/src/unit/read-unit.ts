@@ -92,9 +92,8 @@ class UnitReader {
 
     // Every entry goes to the function that it is keyed to. The assembler writes the tables in the order in which it first
     // met each, which says nothing about the function.
-    for (const section of this.#file.sections.toSorted((a, b) =>
-      a.name < b.name ? -1 : a.name > b.name ? 1 : 0,
-    )) {
+    const tables = this.#file.sections.filter(({ index }) => this.#treatment(index).kind === 'entries');
+    for (const section of tables.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))) {
       const treatment = this.#treatment(section.index);
       if (treatment.kind === 'entries') this.#attachEntries(section, treatment);
     }
