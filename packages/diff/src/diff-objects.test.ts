@@ -164,7 +164,35 @@ test('a static local that moves with its code into a part of the function is the
 test('the other alias names the function after the patch', () => {
   const source = `${printk} int sys_f(int x) { return g(x) + 1; } int SyS_f(int x) __attribute__((alias("sys_f")));`;
   assert.deepEqual(edited(source, { '+ 1': '+ 2' }).changed.length, 1);
-  assert.deepEqual(edited(source, { 'int SyS_f(int x) __attribute__((alias("sys_f")));': '' }), same);
+  for (const name of ['sys_f', 'SyS_f']) {
+    const alone = `${printk} int ${name}(int x) { return g(x) + 1; }`;
+    assert.deepEqual(compare(compile(source), compile(alone)), same);
+    assert.deepEqual(compare(compile(alone), compile(source)), same);
+  }
+});
+
+test('a part without an ftrace site is patched through its function', () => {
+  const source = `${printk} __attribute__((noinline, no_instrument_function)) static int part(int x) __asm__("f.part.0");
+    static int part(int x) { return g(x) + 1; } int f(int x) { return x > 5 ? part(x) + 2 : 0; }`;
+  assert.deepEqual(edited(source, { '+ 1': '+ 3' }), { ...same, changed: ['f part changed'] });
+});
+
+test('clones that nothing tells apart are refused', () => {
+  const clone = (n: number, constant: number) =>
+    `__attribute__((used)) static int c${n}(int) __asm__("f.constprop.${n}"); static int c${n}(int x) { return g(x) + ${constant}; }`;
+  const source = `${printk} ${clone(0, 11)} ${clone(1, 22)}`;
+  assert.deepEqual(edited(source, { '11': '12' }).codes, ['correlation-ambiguous']);
+  assert.deepEqual(edited(source, { '11': '12', '22': '23' }).codes, [
+    'correlation-ambiguous',
+    'correlation-ambiguous',
+  ]);
+});
+
+test('padding that objtool names belongs to its function', () => {
+  const padded = (name: string, n: number) =>
+    `__asm__(".section .text.${name},\\"ax\\"\\n.type __pfx_${name},@function\\n__pfx_${name}: .skip 16, 0x90\\n.size __pfx_${name}, 16\\n.globl ${name}\\n.type ${name},@function\\n${name}: call __fentry__\\nmov $${n}, %eax\\nret\\n.size ${name}, . - ${name}\\n.text");`;
+  const result = compare(compile(padded('f', 1)), compile(padded('f', 2) + padded('n', 3)));
+  assert.deepEqual(result, { ...onlyF, added: ['n'] });
 });
 
 test('local to global and back is no difference', () => {
@@ -303,12 +331,17 @@ test('what the sanitizer notes about a place is no difference', () => {
     edited(source, { 'int f(': '\n\n\nint f(' }, ['-fsanitize=shift', '-fsanitize=bounds']),
     same,
   );
+  // A call that is shared with another place does not follow.
+  const note = section('.data..Lubsan_data3,\\"aw\\"', '0: .quad 7');
+  const shared = `${printk} int f(int x) { __asm__ volatile("mov $0f, %%rdi\\n${note}" : : : "rdi"); return g(x); }`;
+  assert.deepEqual(edited(shared, { 'quad 7': 'quad 9' }), same);
 });
 
 test('wide strings are compared to their end, indexed ones from their start', () => {
   const wide = `${printk} void w(const unsigned short *); void f(void) { w(u"ab"); } int k(int x) { return g(x); }`;
   assert.deepEqual(edited(wide, { 'u"ab"': 'u"ac"' }, ['-fshort-wchar']), onlyF);
-  const indexed = `${printk} char f(int i) { return "zyx"[i - 1]; } char k(int i) { return "abc"[i]; }`;
+  const text = section('.rodata.str1.1,\\"aMS\\",@progbits,1', '.asciz \\"one\\"\\n.Ltext: .asciz \\"zyx\\"');
+  const indexed = `${printk} int f(long i) { __asm__ volatile("movzbl .Ltext-1(%0), %%eax\\n${text}" : : "r"(i) : "eax"); return 0; }`;
   assert.deepEqual(edited(indexed, { zyx: 'zyw' }), onlyF);
 });
 
@@ -325,6 +358,9 @@ test('__UNIQUE_ID and printk index entries are no difference, module information
 test('same-named statics of an object that was linked from several are told by their files', () => {
   const one = `${printk} static __attribute__((noinline)) int f(int x) { return g(x) + 1; } int a(int x) { return f(x) * 2; }`;
   const two = `${printk} static __attribute__((noinline)) int f(int x) { return g(x) + 5; } int b(int x) { return f(x) * 2; }`;
+  const unreferenced = [one, two].map(text => text.replace('noinline', 'used').replace('f(x) * 2', 'x'));
+  const both = unreferenced.map(text => text.replace('g(x) +', 'g(x) -'));
+  assert.deepEqual(compare(link(unreferenced), link(both)).changed, ['f', 'f']);
   const before = link([one, two]);
   assert.deepEqual(compare(before, before), same);
   const after = link([one, two.replace('+ 5', '+ 6')]);
