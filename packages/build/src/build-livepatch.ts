@@ -29,7 +29,7 @@ import {
 import { postLink } from '@kstitch/livepatch/post-link';
 import { renderWrapper, wrapperTemplate } from '@kstitch/livepatch/wrapper';
 import type { Context } from '@kstitch/report/context';
-import { Refusal, stopOnRefusals } from '@kstitch/report/diagnostic';
+import { type Diagnostic, Refusal, stopOnRefusals } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { version } from '@kstitch/report/version';
 import { type ChangedUnit, compileChanged } from './compile/compile-changed.ts';
@@ -40,6 +40,7 @@ import { describeLivepatch } from './describe-livepatch.ts';
 import { judgeLivepatch } from './judge-livepatch.ts';
 import { loadKernel, type ShippedKernel } from './kernel/load-kernel.ts';
 import { openKit } from './kit/kit.ts';
+import { locateFindings } from './lines/locate-findings.ts';
 import { linkModule } from './link/link-module.ts';
 import { defaultMaxUnits, findAffectedUnits } from './patch/affected-units.ts';
 import { type AppliedPatch, applyPatches } from './patch/apply-patch.ts';
@@ -132,12 +133,16 @@ export async function buildOn(
     // Every unit before and after, and where that differs, as shipped. From here on the source is not looked at again.
     const changed = await compileChanged(context, kernel.kit, toolchain, patch, commands, work);
 
+    // Findings name functions and offsets; who reads them wants lines.
+    const locate = async (findings: readonly Diagnostic[]) =>
+      await locateFindings(context, { kit: kernel.kit, patch, changed }, findings);
+
     // What must be in the livepatch. All units are judged before any finding stops the run.
-    const units = await progress.step('compare', () => diffAll(kernel, changed));
+    const units = await progress.step('compare', () => diffAll(kernel, changed, locate));
     const patched = units.filter(
       ({ difference: { selection } }) => selection.atoms.length + selection.states.length > 0,
     );
-    for (const unit of units) context.diagnostics.push(...unit.difference.diagnostics);
+    context.diagnostics.push(...(await locate(units.flatMap(unit => unit.difference.diagnostics))));
     if (patched.length === 0) throw noDifference(commands);
 
     // One object a unit, then one module. Names are final: they depend on the inputs alone.
@@ -197,6 +202,7 @@ export async function buildOn(
 async function diffAll(
   kernel: ShippedKernel,
   changed: readonly ChangedUnit[],
+  locate: (findings: readonly Diagnostic[]) => Promise<readonly Diagnostic[]>,
 ): Promise<readonly PatchedUnit[]> {
   const units: PatchedUnit[] = [];
   const { peersOf, diagnostics } = await findAllPeers(changed);
@@ -232,7 +238,7 @@ async function diffAll(
       }
     }
   }
-  stopOnRefusals(findings);
+  if (findings.some(({ severity }) => severity === 'refusal')) stopOnRefusals(await locate(findings));
   return units;
 }
 

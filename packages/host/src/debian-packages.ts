@@ -73,7 +73,7 @@ export const requiredPackages = [
     name: 'binutils',
     why: 'assembles, links and reads objects',
     purposes: ['kit', 'build'],
-    tools: ['ld', 'as', 'ar', 'nm', 'objcopy', 'objdump', 'readelf', 'strip'],
+    tools: ['addr2line', 'ld', 'as', 'ar', 'nm', 'objcopy', 'objdump', 'readelf', 'strip'],
   },
   { name: 'flex', why: "generates kbuild's genksyms", purposes: ['kit', 'build'], tools: ['flex'] },
   { name: 'bison', why: "generates kbuild's genksyms", purposes: ['kit', 'build'], tools: ['bison'] },

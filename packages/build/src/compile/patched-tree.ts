@@ -7,9 +7,11 @@ import type { KernelTree } from './kernel-tree.ts';
 import { makeShadowTree } from './shadow-tree.ts';
 import type { UnitCommand } from './unit-command.ts';
 
+/** What the compiler counts: `held` gives untouched lines the numbers they had before (hold-lines.ts). */
+export type LineNumbers = 'held' | 'as they stand';
+
 /**
- * Makes the patched source of a kernel, the untouched lines of its files numbered as before, with kstitch.h where the compiler
- * looks for it.
+ * Makes the patched source of a kernel, with kstitch.h where the compiler looks for it.
  *
  * @param directory - an empty folder
  * @param graph - tells from where the changed files may be included
@@ -22,10 +24,14 @@ export async function layOutPatchedTree(
   patch: AppliedPatch,
   graph: IncludeGraph,
   units: readonly UnitCommand[],
+  lineNumbers: LineNumbers = 'held',
 ): Promise<void> {
   const files = patch.files.map(({ path, before, after }) => ({
     path,
-    text: before === undefined || after === undefined ? after : holdLines(before, after).text,
+    text:
+      before === undefined || after === undefined || lineNumbers !== 'held'
+        ? after
+        : holdLines(before, after).text,
   }));
   // Folders that a compiler command goes up from: `-I./drivers/a/../b`.
   const named = units.flatMap(({ spelling, args }) => [
