@@ -45,6 +45,12 @@ export interface Architecture {
    * @returns whether the instruction writes the address itself to memory, where it outlives the function
    */
   storesAddress(code: Uint8Array, instructions: Instructions, field: number): boolean;
+  /** @returns whether the bytes are one instruction that only fills space between functions */
+  isPadding(instruction: Uint8Array): boolean;
+  /** What the compiler's own jumps for a return or through a register lead to begins with. */
+  readonly thunkPrefix: string;
+  /** How an instruction and an entry of a table hold a distance of four bytes. */
+  readonly distanceType: number;
   /** What a function must begin with to be called through a pointer where CET is enforced. */
   readonly landingPad: readonly number[];
   /** The symbol that a compiler-made ftrace site calls. */

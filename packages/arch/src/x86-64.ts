@@ -56,9 +56,20 @@ export const x86_64: Architecture = {
     const start = instructions.starts[instructionAt(instructions, field)];
     return start !== undefined && storesAddress(code.subarray(start), field - start);
   },
+  isPadding,
+  // __x86_return_thunk, __x86_indirect_thunk_rax
+  thunkPrefix: '__x86_',
+  distanceType: R_X86_64.PC32,
   // endbr64
   landingPad: [0xf3, 0x0f, 0x1e, 0xfa],
 };
+
+/** int3, which the linker fills with, and what the assembler takes for .p2align: `nop`, `cs nopw 0(%rax,%rax,1)`. */
+function isPadding(instruction: Uint8Array): boolean {
+  const opcode = instruction.findIndex(byte => byte !== 0x66 && byte !== 0x2e);
+  const [first, second] = instruction.subarray(opcode);
+  return first === 0xcc || first === 0x90 || (first === 0x0f && second === 0x1f);
+}
 
 /** `movq $name, 8(%rdi)` */
 function storesAddress(code: Uint8Array, field: number): boolean {

@@ -9,6 +9,7 @@ import { entrySizes, kernelFlags, linkSmallKernel, sectionFlags } from '@kstitch
 import { diffUnit, type UnitDifference } from './diff-unit.ts';
 import { type Extraction, extract } from './extract.ts';
 import { LinkNames } from './link-names.ts';
+import { ShippedModule } from './run-pre/shipped-module.ts';
 import { baseName } from './unit/names.ts';
 
 /** What a case folder's expect.json may say; every key that is there is checked. */
@@ -27,12 +28,16 @@ interface Expectation {
   /** `name,sympos`, in order of first use. */
   readonly klp?: readonly string[];
   readonly klpBase?: readonly string[];
+  /** What they are called until post-link, in order of first use. */
+  readonly links?: readonly string[];
   readonly exports?: readonly string[];
   readonly carried?: Readonly<Record<string, number>>;
   /** How many things speak against unloading; 0 when left out. */
   readonly hazards?: number;
   /** Codes of cautions, in order. */
   readonly cautions?: readonly string[];
+  /** The unit is the module 'unit', and the kernel is the rest. */
+  readonly module?: boolean;
   readonly note?: string;
 }
 
@@ -46,7 +51,9 @@ for (const name of readdirSync(cases).sort()) {
   };
   test(`diffUnit() case ${name}`, () => {
     const expected = JSON.parse(read('expect.json')) as Expectation;
-    const run = () => diffCase(read('before.c'), read('after.c'), [read('rest.c'), read('rest2.c')]);
+    const isModule = expected.module === true;
+    const run = () =>
+      diffCase(read('before.c'), read('after.c'), [read('rest.c'), read('rest2.c')], isModule);
     if (expected.refused !== undefined) {
       assert.throws(run, (error: unknown) => error instanceof Refusal && error.code === expected.refused);
       return;
@@ -59,7 +66,7 @@ for (const name of readdirSync(cases).sort()) {
       );
     const linkNames = new LinkNames(name => exported.has(name));
     const extraction = extract(selection, {
-      gate: 'vmlinux',
+      gate: isModule ? 'unit' : 'vmlinux',
       linkNames,
       aliasOf: atom => `kstitch_new_${atom.id}`,
       staticCallKey: () => undefined,
@@ -79,10 +86,11 @@ for (const name of readdirSync(cases).sort()) {
   });
 }
 
-function diffCase(before: string, after: string, rest: readonly string[]): UnitDifference {
-  const shipped = linkSmallKernel(before, rest);
+function diffCase(before: string, after: string, rest: readonly string[], isModule: boolean): UnitDifference {
   const compile = (source: string, flags: readonly string[]) =>
     readElf(compileC(source, [...kernelFlags, ...flags]), 'unit.c');
+  const vmlinux = linkSmallKernel(isModule ? '' : before, rest);
+  const shipped = isModule ? new ShippedModule('unit', compile(before, [])) : vmlinux;
   return diffUnit(
     {
       name: 'unit.c',
@@ -90,7 +98,7 @@ function diffCase(before: string, after: string, rest: readonly string[]): UnitD
       before: compile(before, sectionFlags),
       after: compile(after, sectionFlags),
     },
-    { shipped, vmlinux: shipped, exporterOf: name => (exported.has(name) ? 'vmlinux' : undefined) },
+    { shipped, vmlinux, exporterOf: name => (exported.has(name) ? 'vmlinux' : undefined) },
     x86_64,
     entrySizes,
   );
@@ -132,6 +140,11 @@ function checkExtraction(extraction: Extraction, linkNames: LinkNames, expected:
     assert.deepEqual(
       references.map(r => baseName(r.name)),
       expected.klpBase,
+    );
+  if (expected.links)
+    assert.deepEqual(
+      references.map(r => r.linkName),
+      expected.links,
     );
   if (expected.exports) assert.deepEqual(extraction.exports, expected.exports);
   if (expected.carried) assert.deepEqual(Object.fromEntries(extraction.carried), expected.carried);

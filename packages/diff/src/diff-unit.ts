@@ -72,6 +72,7 @@ export function diffUnit(
     symbols,
     peers,
     arch,
+    sizes,
   });
   stopOnRefusals(selection.diagnostics);
 

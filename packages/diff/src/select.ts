@@ -6,10 +6,14 @@
  */
 import type { Architecture } from '@kstitch/arch/architecture';
 import { Flow, type Instructions, instructionAt } from '@kstitch/arch/instructions';
-import { hasFlag, SHF, SHT, STB } from '@kstitch/elf/constants';
+import type { EntrySizes } from '@kstitch/arch/special-sections';
+import { hasFlag, SHF, STB } from '@kstitch/elf/constants';
 import { type Diagnostic, diagnostic, type Place } from '@kstitch/report/diagnostic';
 import type { ChangeReason, Comparison } from './compare.ts';
 import type { Correlation } from './correlate.ts';
+import { LoadingOrder } from './loading-order.ts';
+import { makeDeadEnd, unreachableSection } from './made-atoms.ts';
+import { Callees } from './never-returns.ts';
 import type { Peers } from './peers.ts';
 import {
   type KernelReference,
@@ -62,8 +66,6 @@ export interface Selection {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-const vmlinuxName = 'vmlinux';
-
 /** The livepatch's `struct klp_patch` (packages/livepatch/templates: wrapper.c, kstitch.h). */
 const wrapperSymbol = 'kstitch_patch';
 
@@ -78,6 +80,7 @@ export interface SelectInput {
   readonly symbols: KernelSymbols;
   readonly peers: Peers;
   readonly arch: Architecture;
+  readonly sizes: EntrySizes;
 }
 
 export function select(input: SelectInput): Selection {
@@ -88,7 +91,10 @@ class Selector {
   readonly #input: SelectInput;
   readonly #selected = new Set<Atom>();
   readonly #entries = new Map<Atom, readonly Entry[]>();
-  #neverKey: Atom | undefined;
+  readonly #loadingOrder: LoadingOrder;
+  readonly #callees: Callees;
+  readonly #debugPrints = new Set<string>();
+  #oldColdParts: ReadonlyMap<string | undefined, Atom> | undefined;
   readonly #resolutions = new Map<Reference, Resolution>();
   readonly #patched: PatchedFunction[] = [];
   readonly #offered: Atom[] = [];
@@ -99,6 +105,14 @@ class Selector {
 
   constructor(input: SelectInput) {
     this.#input = input;
+    this.#loadingOrder = new LoadingOrder({
+      symbols: input.symbols,
+      sizes: input.sizes,
+      freeId: input.after.atoms.length,
+      resolve: (atom, entry, reference) => this.#resolve(atom, entry, reference),
+      placeOf: (atom, offset) => this.#place(atom, offset),
+    });
+    this.#callees = new Callees(input.symbols, input.arch);
   }
 
   run(): Selection {
@@ -120,8 +134,8 @@ class Selector {
       patched: this.#patched,
       callbacks,
       states: after.requests.states,
-      atoms: [...after.atoms, ...(this.#neverKey ? [this.#neverKey] : [])].filter(atom =>
-        this.#selected.has(atom),
+      atoms: [...after.atoms, ...(this.#loadingOrder.neverKey ? [this.#loadingOrder.neverKey] : [])].filter(
+        atom => this.#selected.has(atom),
       ),
       offered: this.#offered,
       resolve(reference) {
@@ -131,7 +145,7 @@ class Selector {
       },
       entriesOf: atom => entries.get(atom) ?? [],
       unloadHazards: [...this.#hazards],
-      diagnostics: this.#diagnostics,
+      diagnostics: [...this.#diagnostics, ...this.#loadingOrder.diagnostics],
     };
   }
 
@@ -164,8 +178,24 @@ class Selector {
       );
       return;
     }
+    this.#noteColdPart(old, place);
     this.#patched.push({ atom, oldName: old.name, oldSympos, reason });
     this.#add(atom);
+  }
+
+  /**
+   * The kernel looks for [old function, its end) on the stack of a task that it wants to switch (kernel/livepatch/transition.c:
+   * klp_check_stack_func()). Where a cold part calls nothing, no task can sleep.
+   */
+  #noteColdPart(old: Atom, place: Place): void {
+    this.#oldColdParts ??= new Map(
+      [...this.#input.shippedTwins.values()].map(twin => [coldParentOf(twin.name), twin] as const),
+    );
+    const cold = this.#oldColdParts.get(old.name);
+    if (cold === undefined || !this.#input.arch.decode(cold.bytes).flows.includes(Flow.call)) return;
+    const { offset: _, ...whole } = place;
+    const text = `a task that sleeps in the running kernel's ${cold.name}() is taken for one outside of ${old.name}()`;
+    this.#diagnostics.push(diagnostic('old-cold-part', whole, text));
   }
 
   /** A new global that another unit refers to; what stands in init memory or a table of the kernel was refused by compare. */
@@ -207,41 +237,32 @@ class Selector {
 
   #follow(atom: Atom): void {
     for (const reference of atom.references) this.#decide(atom, undefined, reference);
-    const entries = atom.entries.map(entry => this.#keyedEntry(atom, entry));
+    const entries = [
+      ...atom.entries.map(entry => this.#loadingOrder.entry(atom, entry)),
+      ...this.#deadEnds(atom),
+    ];
     this.#entries.set(atom, entries);
     for (const entry of entries) {
       for (const reference of entry.references) this.#decide(atom, entry, reference);
     }
   }
 
-  /**
-   * Jump-label sites are set up before klp relocations of modules are applied (kernel/module/main.c: the COMING notifiers
-   * run first), so a site cannot have its key in a module. A tracepoint's site gets a key of the livepatch that is never
-   * switched on: dropping the site instead would leave objtool with code that nothing reaches.
-   */
-  #keyedEntry(atom: Atom, entry: Entry): Entry {
-    const key = entry.section.name === '__jump_table' ? entry.references.at(-1) : undefined;
-    const resolution = key && this.#resolve(atom, entry, key);
-    if (key === undefined || resolution === undefined || 'code' in resolution) return entry;
-    if (resolution.kind !== 'klp' || resolution.object === vmlinuxName) return entry;
-    const place = this.#place(atom, entry.ownerOffset);
-    const { name } = resolution;
-    if (!name.startsWith('__tracepoint_')) {
-      const text = `${atom.name}() uses the static key '${name}' of module '${resolution.object}'`;
-      this.#diagnostics.push(diagnostic('module-static-key', place, text));
-      return entry;
-    }
-    const tracepoint = name.slice('__tracepoint_'.length);
-    const text = `tracepoint '${tracepoint}' stays silent in ${atom.name}() while the livepatch is loaded`;
-    this.#diagnostics.push(diagnostic('tracepoint-inert', place, text));
-    this.#neverKey ??= makeNeverKey(this.#input.after.atoms.length);
-    // The low bits of a key's address are flags of the site (include/linux/jump_label.h: struct jump_entry).
-    const flags = key.target.offset & 3;
-    const never: Reference = { ...key, target: { kind: 'atom', atom: this.#neverKey, offset: flags } };
-    return {
-      ...entry,
-      references: entry.references.map(reference => (reference === key ? never : reference)),
-    };
+  /** objtool cannot know of a function of the running kernel that it does not return (never-returns.ts). */
+  #deadEnds(atom: Atom): readonly Entry[] {
+    if (atom.kind !== 'function') return [];
+    const { arch } = this.#input;
+    return atom.references.flatMap(reference => {
+      const resolution = this.#resolutions.get(reference);
+      if (resolution === undefined || this.#flowAt(atom, reference) !== Flow.call) return [];
+      if (!this.#callees.neverReturns(resolution)) return [];
+      const instructions = this.#decoded(atom);
+      const index = instructionAt(instructions, reference.offset);
+      const end = (instructions.starts[index] ?? 0) + (instructions.lengths[index] ?? 0);
+      const known = atom.entries.some(
+        ({ section, ownerOffset }) => section.name === unreachableSection && ownerOffset === end,
+      );
+      return known ? [] : [makeDeadEnd(arch.distanceType, atom, end)];
+    });
   }
 
   #decide(atom: Atom, entry: Entry | undefined, reference: Reference): void {
@@ -251,7 +272,18 @@ class Selector {
       return;
     }
     this.#resolutions.set(reference, resolution);
-    if (resolution.kind === 'copy') this.#add(resolution.atom);
+    if (resolution.kind !== 'copy') return;
+    if (resolution.atom.section.name === '__dyndbg') this.#noteDebugPrint(atom);
+    this.#add(resolution.atom);
+  }
+
+  /** ddebug_add_module() takes the livepatch's `__dyndbg` as it does any module's; its keys are the livepatch's, too. */
+  #noteDebugPrint(atom: Atom): void {
+    const name = coldParentOf(atom.name) ?? atom.name;
+    if (this.#debugPrints.has(name)) return;
+    this.#debugPrints.add(name);
+    const text = `the debug messages of ${name}() are listed under the name of the livepatch`;
+    this.#diagnostics.push(diagnostic('debug-print-own', this.#place(atom, 0), text));
   }
 
   #resolve(atom: Atom, entry: Entry | undefined, reference: Reference): Resolution | Diagnostic {
@@ -276,7 +308,7 @@ class Selector {
       return { kind: 'peer', name: target.name };
     }
     const to = target.atom;
-    if (to === this.#neverKey) return { kind: 'copy', atom: to };
+    if (to === this.#loadingOrder.neverKey) return { kind: 'copy', atom: to };
     if (comparison.isCopiedByContent(to)) {
       if (to.kind === 'string' && this.#storesAddress(atom, reference)) {
         this.#hazards.add(`${atom.name}() stores the address of a text of the livepatch`);
@@ -340,6 +372,9 @@ class Selector {
     const { symbols, placement } = this.#input;
     const shipped = this.#shippedAtom(atom);
     const address = shipped === undefined ? undefined : placement.addressOf(shipped);
+    // A table that stays (tracepoints) is not placed unless code refers to it; a global name is unique all the same.
+    if (address === undefined && atom.kept !== undefined && atom.symbol?.bind === STB.GLOBAL)
+      return referenceByName(symbols, atom.name, place);
     if (shipped === undefined || address === undefined) {
       return diagnostic(
         'symbol-unresolved',
@@ -422,39 +457,4 @@ class Selector {
       object: symbols.shipped.name,
     };
   }
-}
-
-/** A `struct static_key` that nothing switches on: 16 zero bytes on every 64-bit kernel with jump labels. */
-function makeNeverKey(id: number): Atom {
-  const size = 16;
-  return {
-    id,
-    kind: 'object',
-    name: 'kstitch_never',
-    file: '',
-    aliases: [],
-    symbol: undefined,
-    section: {
-      index: -1,
-      name: '.data.kstitch_never',
-      sh_type: SHT.PROGBITS,
-      sh_flags: SHF.ALLOC | SHF.WRITE,
-      sh_addr: 0n,
-      sh_offset: 0,
-      sh_size: size,
-      sh_link: 0,
-      sh_info: 0,
-      sh_addralign: 8,
-      sh_entsize: 0,
-      bytes: new Uint8Array(size),
-    },
-    offset: 0,
-    size,
-    entry: 0,
-    bytes: new Uint8Array(size),
-    references: [],
-    entries: [],
-    init: false,
-    kept: undefined,
-  };
 }

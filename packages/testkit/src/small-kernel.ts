@@ -58,6 +58,13 @@ SECTIONS {
   __tables : { *(__bug_table) *(__jump_table) *(__ex_table) *(__param) *(.altinstr*) }
   __tracepoints : { *(__tracepoints) }
   runtime_ptr : { *(runtime_ptr_*) }
+  .static_call.text : { *(.static_call.text) }
+  __dyndbg : { *(__dyndbg) }
+  .data..ro_after_init : {
+    __start_ro_after_init = .;
+    *(.data..ro_after_init)
+    __end_ro_after_init = .;
+  }
   .data : { *(.data .data.*) }
   .bss : { *(.bss .bss.*) }
   . = ALIGN(4096);

@@ -80,6 +80,37 @@ export const diffCodes = {
     help: 'Write static_key_enabled(&key) in the patched function instead of static_branch_likely() or static_branch_unlikely().',
     example: "nft_do_chain() uses the static key 'nft_counters_enabled' of module 'nf_tables'",
   },
+  'read-only-static-key': {
+    kind: 'refusal',
+    meaning:
+      'A patched function branches on a static key that was made read-only when the kernel had booted. Before 6.10 the kernel writes to a key when a module with such a branch is loaded, and would stop there.',
+    help: 'Write static_key_enabled(&key) in the patched function instead of static_branch_likely() or static_branch_unlikely().',
+    example:
+      "__check_object_size() uses the static key 'bypass_usercopy_checks', which is read-only since boot",
+  },
+  'module-alternative': {
+    kind: 'refusal',
+    meaning:
+      'A patched function of a module refers to that module in an instruction that the kernel rewrites for the processor it runs on (ALTERNATIVE(), paravirt). The kernel does so when the livepatch is loaded, before it connects it with modules: the reference would be lost or end in the middle of another instruction.',
+    help: 'Take the address of the variable or function into a local variable first (with OPTIMIZER_HIDE_VAR() if the compiler sees through that), and use that one.',
+    example:
+      "foo_flush() refers to 'foo_cache' of module 'foo' in an instruction that the kernel rewrites for the processor",
+  },
+  'debug-print-own': {
+    kind: 'note',
+    meaning:
+      "A patched function contains pr_debug() or dev_dbg(). The livepatch brings these messages as its own: /proc/dynamic_debug/control lists them under the livepatch's name, switched off at first.",
+    help: 'Nothing needs to be done, unless the messages of this function had been switched on: switch on those of the livepatch.',
+    example: 'the debug messages of pipe_release() are listed under the name of the livepatch',
+  },
+  'old-cold-part': {
+    kind: 'caution',
+    meaning:
+      "The compiler put the unlikely code of the function that is replaced in a place of its own (`foo.cold`), and that code calls other functions. The kernel looks for the function alone on a task's stack: a task that sleeps in a call from the cold part is switched to the livepatch, and finishes the old function afterwards.",
+    help: 'Nothing needs to be done, unless the patch changes what this function and others agree on (the order of locks, the meaning of a field): then reboot instead.',
+    example:
+      "a task that sleeps in the running kernel's ext4_free_blocks.cold() is taken for one outside of ext4_free_blocks()",
+  },
   'table-left': {
     kind: 'caution',
     meaning:

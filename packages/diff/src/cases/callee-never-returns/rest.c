@@ -1,0 +1,2 @@
+void fail(const char *text) { }
+int step(int x) { return x; }

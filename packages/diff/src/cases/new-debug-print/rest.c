@@ -1,0 +1,1 @@
+int exported_call(const char *text) { return 0; }

@@ -1,0 +1,1 @@
+__attribute__((section(".init.text"))) void jump_label_init_ro(void) { }

@@ -1,0 +1,1 @@
+int exported_call(int x) { return x; }
