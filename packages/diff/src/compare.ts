@@ -105,7 +105,7 @@ class Comparer {
 
   #compareObject(before: Atom, after: Atom): void {
     if (after.init || after.kept !== undefined || this.#sameness.isCopiedByContent(after)) return;
-    if (memoryOf(before) === memoryOf(after) && this.#sameness.same(before, after)) return;
+    if (isLikeMemory(before, after) && this.#sameness.same(before, after)) return;
     if (this.#isPrivateTable(before) && this.#isPrivateTable(after)) this.#sameness.replaced.add(after);
     else this.#diagnostics.push(this.#dataChanged(before, after));
   }
@@ -178,18 +178,24 @@ class Comparer {
 }
 
 /**
- * What code may do to an object, by what instructions, and how it may count on its address: `const`, __ro_after_init,
- * per-CPU and plain variables differ, and so does a stricter alignment.
+ * Whether code may do the same to two objects, by the same instructions, and count on their addresses alike: `const`,
+ * __ro_after_init, per-CPU and plain variables differ, and so does a stricter alignment.
  */
-function memoryOf(atom: Atom): string {
-  if (isReadOnly(atom)) return 'read-only';
-  const kind = /^\.data\.\.(percpu|ro_after_init)/.exec(atom.section.name)?.[1] ?? 'writable';
-  return `${kind}, aligned to ${atom.size === 0 ? 0 : alignmentOf(atom)}`;
+function isLikeMemory(before: Atom, after: Atom): boolean {
+  if (isReadOnly(before) || isReadOnly(after)) return isReadOnly(before) === isReadOnly(after);
+  if (purposeOf(before) !== purposeOf(after)) return false;
+  const alignments = [alignmentOf(before), alignmentOf(after)];
+  return alignments.includes(undefined) || alignments[0] === alignments[1];
 }
 
-/** Of an object with a section of its own; others take their place as it comes. */
-function alignmentOf(atom: Atom): number {
-  return atom.section.sh_size === atom.size ? atom.section.sh_addralign : 0;
+function purposeOf({ section }: Atom): string | undefined {
+  return /^\.data\.\.(percpu|ro_after_init)/.exec(section.name)?.[1];
+}
+
+/** Of an object with a section of its own; others take their place as it comes, in `.data..percpu` for example. */
+function alignmentOf({ section, size }: Atom): number | undefined {
+  if (size === 0) return 0;
+  return section.sh_size === size ? section.sh_addralign : undefined;
 }
 
 function nameOf(atom: Atom): string {

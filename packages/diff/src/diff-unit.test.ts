@@ -28,6 +28,8 @@ interface Expectation {
   /** `name,sympos`, in order of first use. */
   readonly klp?: readonly string[];
   readonly klpBase?: readonly string[];
+  /** Where they are looked up, in order of first use. */
+  readonly objects?: readonly string[];
   /** What they are called until post-link, in order of first use. */
   readonly links?: readonly string[];
   readonly exports?: readonly string[];
@@ -98,7 +100,12 @@ function diffCase(before: string, after: string, rest: readonly string[], isModu
       before: compile(before, sectionFlags),
       after: compile(after, sectionFlags),
     },
-    { shipped, vmlinux, exporterOf: name => (exported.has(name) ? 'vmlinux' : undefined) },
+    {
+      shipped,
+      vmlinux,
+      exporterOf: name =>
+        exported.has(name) ? 'vmlinux' : name.startsWith('other_module_') ? 'other' : undefined,
+    },
     x86_64,
     entrySizes,
   );
@@ -140,6 +147,11 @@ function checkExtraction(extraction: Extraction, linkNames: LinkNames, expected:
     assert.deepEqual(
       references.map(r => baseName(r.name)),
       expected.klpBase,
+    );
+  if (expected.objects)
+    assert.deepEqual(
+      references.map(r => r.object),
+      expected.objects,
     );
   if (expected.links)
     assert.deepEqual(

@@ -50,9 +50,14 @@ export const entrySizes = {
 
 const linkerScript = `
 SECTIONS {
+  .data..percpu 0 : { *(.data..percpu) }
   . = 0xffffffff81000000;
   .text : { *(.text .text.*) }
   .sched.text : { *(.sched.text) }
+  .spinlock.text : { *(.spinlock.text) }
+  .cpuidle.text : { *(.cpuidle.text) }
+  .noinstr.text : { *(.noinstr.text) }
+  .ref.text : { *(.ref.text) }
   .rodata : { *(.rodata .rodata.*) }
   __mcount_loc : { *(__mcount_loc) }
   __tables : { *(__bug_table) *(__jump_table) *(__ex_table) *(__param) *(.altinstr*) }

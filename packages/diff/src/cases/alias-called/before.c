@@ -1,0 +1,3 @@
+int __attribute__((noinline)) real(int x) { return x * 3; }
+int other_name(int x) __attribute__((alias("real")));
+int f(int x) { return other_name(x); }

@@ -1,0 +1,1 @@
+void sink(const int *p) { }

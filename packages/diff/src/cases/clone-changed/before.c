@@ -1,0 +1,3 @@
+extern int outside(int);
+static __attribute__((noinline)) int scale(int x, int by) { return outside(x) * by + outside(by); }
+int f(int x) { return scale(x, 3); }

@@ -1,0 +1,2 @@
+static int state = 2;
+int f(int x) { return state += x; }

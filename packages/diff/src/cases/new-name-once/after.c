@@ -1,0 +1,2 @@
+extern int twice(int);
+int f(int x) { return twice(x); }

@@ -1,0 +1,2 @@
+int __attribute__((section(".noinstr.text"), no_instrument_function)) enter(int x) { return x + 2; }
+int f(int x) { return enter(x); }

@@ -1,0 +1,2 @@
+void say(const char *s, void *p) { }
+void lock(void *p) { }
