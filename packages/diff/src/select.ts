@@ -14,6 +14,7 @@ import type { Correlation } from './correlate.ts';
 import { LoadingOrder } from './loading-order.ts';
 import { makeDeadEnd, unreachableSection } from './made-atoms.ts';
 import { Callees } from './never-returns.ts';
+import { OldColdParts } from './old-cold-part.ts';
 import type { Peers } from './peers.ts';
 import {
   type KernelReference,
@@ -94,7 +95,7 @@ class Selector {
   readonly #loadingOrder: LoadingOrder;
   readonly #callees: Callees;
   readonly #debugPrints = new Set<string>();
-  #oldColdParts: ReadonlyMap<string | undefined, Atom> | undefined;
+  #oldColdParts: OldColdParts | undefined;
   readonly #resolutions = new Map<Reference, Resolution>();
   readonly #patched: PatchedFunction[] = [];
   readonly #offered: Atom[] = [];
@@ -178,24 +179,18 @@ class Selector {
       );
       return;
     }
-    this.#noteColdPart(old, place);
+    this.#noteColdPart(old, atom);
     this.#patched.push({ atom, oldName: old.name, oldSympos, reason });
     this.#add(atom);
   }
 
-  /**
-   * The kernel looks for [old function, its end) on the stack of a task that it wants to switch (kernel/livepatch/transition.c:
-   * klp_check_stack_func()). Where a cold part calls nothing, no task can sleep.
-   */
-  #noteColdPart(old: Atom, place: Place): void {
-    this.#oldColdParts ??= new Map(
-      [...this.#input.shippedTwins.values()].map(twin => [coldParentOf(twin.name), twin] as const),
-    );
-    const cold = this.#oldColdParts.get(old.name);
-    if (cold === undefined || !this.#input.arch.decode(cold.bytes).flows.includes(Flow.call)) return;
-    const { offset: _, ...whole } = place;
-    const text = `a task that sleeps in the running kernel's ${cold.name}() is taken for one outside of ${old.name}()`;
-    this.#diagnostics.push(diagnostic('old-cold-part', whole, text));
+  #noteColdPart(old: Atom, atom: Atom): void {
+    const { shippedTwins, placement, symbols, arch } = this.#input;
+    this.#oldColdParts ??= new OldColdParts(shippedTwins, placement, symbols.shipped, arch);
+    const cold = this.#oldColdParts.sleeperIn(old.name);
+    if (cold === undefined) return;
+    const text = `a task that sleeps in the running kernel's ${cold}() is taken for one outside of ${old.name}()`;
+    this.#diagnostics.push(diagnostic('old-cold-part', this.#place(atom), text));
   }
 
   /** A new global that another unit refers to; what stands in init memory or a table of the kernel was refused by compare. */
@@ -283,7 +278,7 @@ class Selector {
     if (this.#debugPrints.has(name)) return;
     this.#debugPrints.add(name);
     const text = `the debug messages of ${name}() are listed under the name of the livepatch`;
-    this.#diagnostics.push(diagnostic('debug-print-own', this.#place(atom, 0), text));
+    this.#diagnostics.push(diagnostic('debug-print-own', this.#place(atom), text));
   }
 
   #resolve(atom: Atom, entry: Entry | undefined, reference: Reference): Resolution | Diagnostic {
@@ -448,12 +443,13 @@ class Selector {
     return instructions;
   }
 
-  #place(atom: Atom, offset: number): Place {
+  /** @param offset - in bytes from the start of the atom; none where all of it is meant */
+  #place(atom: Atom, offset?: number): Place {
     const { after, symbols } = this.#input;
     return {
       unit: after.name,
       symbol: atom.name || atom.section.name,
-      offset: Math.max(0, offset - atom.entry),
+      ...(offset === undefined ? {} : { offset: Math.max(0, offset - atom.entry) }),
       object: symbols.shipped.name,
     };
   }

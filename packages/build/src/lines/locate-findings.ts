@@ -70,8 +70,10 @@ export async function locateFindings(
   });
 }
 
-function isWanted({ severity, place: { unit, symbol, line } }: Diagnostic): boolean {
+function isWanted({ severity, place: { unit, symbol, offset, line } }: Diagnostic): boolean {
   if (severity === 'note' || unit === undefined || symbol === undefined || line !== undefined) return false;
+  // A build that comes to its end does not wait for the line on which a function begins.
+  if (severity === 'caution' && offset === undefined) return false;
   // `__UNIQUE_ID_foo337`: another one may bear the number in the other object.
   return symbol.includes('.') || !isNumbered(symbol);
 }
