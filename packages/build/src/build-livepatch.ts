@@ -41,6 +41,7 @@ import { judgeLivepatch } from './judge-livepatch.ts';
 import { loadKernel, type ShippedKernel } from './kernel/load-kernel.ts';
 import { openKit } from './kit/kit.ts';
 import { locateFindings } from './lines/locate-findings.ts';
+import { placeWarnings } from './lines/place-warnings.ts';
 import { linkModule } from './link/link-module.ts';
 import { defaultMaxUnits, findAffectedUnits } from './patch/affected-units.ts';
 import { type AppliedPatch, applyPatches } from './patch/apply-patch.ts';
@@ -166,6 +167,9 @@ export async function buildOn(
         moduleName,
         wrapperSource,
         objects: extractions.map((extraction, i) => ({ name: `unit${i}`, bytes: extraction.object })),
+      }).catch(async (error: unknown) => {
+        if (!(error instanceof Refusal)) throw error;
+        throw new Refusal(await locate(placeWarnings(error.diagnostics, patched)));
       });
       return postLink(linked, plan);
     });

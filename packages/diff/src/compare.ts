@@ -146,7 +146,8 @@ class Comparer {
   #initChanged(atom: Atom, verb: 'adds' | 'changes' | 'removes'): Diagnostic {
     const name = atom.kind === 'function' ? `${atom.name}()` : `'${nameOf(atom)}'`;
     const text = `the patch ${verb} ${name}, which runs only at boot or module load`;
-    return diagnostic('init-changed', this.#placeOf(atom), text);
+    const options = verb === 'adds' ? { help: insteadOfInit } : {};
+    return diagnostic('init-changed', this.#placeOf(atom), text, options);
   }
 
   /**
@@ -165,8 +166,14 @@ class Comparer {
         if (atom?.kept === undefined || atoms.length <= (theirs.get(key)?.length ?? 0)) continue;
         const { what, harmless } = atom.kept;
         const text = `the patch ${verb} ${what}: '${nameOf(atom)}' in section '${atom.section.name}'`;
+        const help = harmless ? undefined : insteadOf[what];
         this.#diagnostics.push(
-          diagnostic(harmless ? 'table-left' : 'table-changed', this.#placeOf(atom), text),
+          diagnostic(
+            harmless ? 'table-left' : 'table-changed',
+            this.#placeOf(atom),
+            text,
+            help === undefined ? {} : { help },
+          ),
         );
       }
     }
@@ -197,6 +204,22 @@ function alignmentOf({ section, size }: Atom): number | undefined {
   if (size === 0) return 0;
   return section.sh_size === size ? section.sh_addralign : undefined;
 }
+
+const insteadOfInit =
+  'Write a callback: what KSTITCH_PRE_PATCH() or KSTITCH_POST_PATCH() of kstitch.h names runs when the livepatch is loaded (docs/patch-authors.md).';
+
+/** What a patch's author can write in place of an entry that the running kernel would not read. */
+const insteadOf: Readonly<Record<string, string>> = {
+  'a module parameter':
+    'Use a plain variable. What must be set at run time can go through a file that the code has already, or through pr_debug() being switched on.',
+  'a tracepoint':
+    'Use pr_debug(): a livepatch brings its own debug messages. Tracepoints that the kernel has can be used.',
+  'a static call': 'Call through a function pointer that is a plain variable, or branch on a static key.',
+  'a system call': 'Leave it out: the table of system calls cannot grow in a running kernel.',
+  'a kprobe rule': 'Leave NOKPROBE_SYMBOL() and ALLOW_ERROR_INJECTION() out: they are read at boot.',
+  'a BTF id list':
+    'Leave the kfunc or the set of ids out: BPF programs are checked against the lists of the running kernel.',
+};
 
 function nameOf(atom: Atom): string {
   return atom.name || atom.section.name;

@@ -23,15 +23,8 @@ function linesWith(text: string, what: string): readonly number[] {
   return text.split('\n').flatMap((line, i) => (line.includes(what) ? [i + 1] : []));
 }
 
-test('a refused build names the lines of the patched source, however deep the code was inlined', async () => {
-  const path = 'net/netfilter/nf_tables_core.c';
-  const from = '\tif (static_branch_unlikely(&nft_counters_enabled))\n';
-  // Lines on both sides: what the compiler counts in the build is none of them (hold-lines.ts).
-  const to =
-    '\t/*\n\t * one\n\t */\n\tif (static_branch_unlikely(&nft_counters_enabled) && pkt)\n\t\tpkt = pkt;\n' +
-    from;
-  const patch = await editPatch(path, from, to);
-  const source = (await readFile(join(kit.paths.tree, path), 'latin1')).replace(from, to);
+/** What the build of a patch is refused with. */
+async function refusalOf(patch: string): Promise<Refusal> {
   const error = await buildLivepatch(silentContext(), {
     patches: [{ name: 'a.patch', bytes: Buffer.from(patch, 'latin1') }],
     release: testRelease,
@@ -42,6 +35,19 @@ test('a refused build names the lines of the patched source, however deep the co
     (reason: unknown) => reason,
   );
   assert.ok(error instanceof Refusal, String(error));
+  return error;
+}
+
+test('a refused build names the lines of the patched source, however deep the code was inlined', async () => {
+  const path = 'net/netfilter/nf_tables_core.c';
+  const from = '\tif (static_branch_unlikely(&nft_counters_enabled))\n';
+  // Lines on both sides: what the compiler counts in the build is none of them (hold-lines.ts).
+  const to =
+    '\t/*\n\t * one\n\t */\n\tif (static_branch_unlikely(&nft_counters_enabled) && pkt)\n\t\tpkt = pkt;\n' +
+    from;
+  const patch = await editPatch(path, from, to);
+  const source = (await readFile(join(kit.paths.tree, path), 'latin1')).replace(from, to);
+  const error = await refusalOf(patch);
   const findings = error.diagnostics.filter(({ code }) => code === 'module-static-key');
   const lines = new Set(findings.map(({ place }) => place.line));
   assert.deepEqual(
@@ -59,6 +65,22 @@ test('a refused build names the lines of the patched source, however deep the co
   for (const finding of findings.filter(({ place }) => place.line === first)) {
     assert.match(finding.notes[0] ?? '', /^in arch_static_branch\(\), .*include\/asm\/jump_label\.h:\d+$/);
     assert.ok(callers.includes(finding.notes[1] ?? ''), finding.notes.join('; '));
+  }
+});
+
+test("a warning of objtool about the linked module names the unit's line", async () => {
+  const path = 'fs/proc/cmdline.c';
+  const from = '\tseq_puts(m, saved_command_line);\n';
+  const to = `\n\n${from}\tif (m)\n\t\tasm volatile("push %%rax" ::: "memory");\n`;
+  const error = await refusalOf(await editPatch(path, from, to));
+  assert.equal(error.code, 'objtool-warning');
+  const source = (await readFile(join(kit.paths.tree, path), 'latin1')).replace(from, to);
+  const [first = 0] = linesWith(source, 'static int cmdline_proc_show');
+  const [last = 0] = linesWith(source, '\treturn 0;');
+  for (const { place } of error.diagnostics) {
+    assert.equal(place.file, path);
+    assert.equal(place.symbol, 'cmdline_proc_show');
+    assert.ok((place.line ?? 0) >= first && (place.line ?? 0) <= last + 1, `line ${place.line}`);
   }
 });
 
