@@ -1,9 +1,10 @@
 /** What the order in which a kernel loads a module demands, on real units. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { readElf } from '@kstitch/elf/read';
 import { silentContext } from '@kstitch/report/context';
 import { Refusal } from '@kstitch/report/diagnostic';
 import { editPatch } from '@kstitch/testkit/edit-patch';
@@ -48,6 +49,19 @@ test('so is one that goes on behind such a call of another unit', async () => {
     bundle.objects[0]?.functions.map(({ name }) => name),
     ['get_signal'],
   );
+});
+
+test('the namespace of an export that is used is imported', async () => {
+  const line = '\tmemset(consts, 0, bs);\n';
+  const { bundle, modulePath } = await build(
+    'crypto/cmac.c',
+    line,
+    `${line}\tif (keylen == 77)\n\t\treturn -EINVAL;\n`,
+  );
+  assert.ok(bundle.exportedSymbols.includes('crypto_cipher_encrypt_one'));
+  const module = readElf(new Uint8Array(await readFile(modulePath)), 'module');
+  const information = module.sections.find(({ name }) => name === '.modinfo')?.bytes ?? new Uint8Array();
+  assert.match(Buffer.from(information).toString('latin1'), /(?:^|\0)import_ns=CRYPTO_INTERNAL\0/);
 });
 
 // Loading it stopped 6.1 with "unable to handle page fault" in jump_label_module_notify().
