@@ -126,6 +126,12 @@ export function treatmentOf(section: SectionTraits, sizes: EntrySizes): SectionT
       return { kind: 'requests', of: 'callbacks' };
     case '.kstitch.states':
       return { kind: 'requests', of: 'states' };
+    // Each holds one object, in the order of the classes (kernel/sched/sched.h: DEFINE_SCHED_CLASS()).
+    case '__stop_sched_class':
+    case '__dl_sched_class':
+    case '__rt_sched_class':
+    case '__fair_sched_class':
+    case '__idle_sched_class':
     case '__dyndbg':
     case '__verbose':
       return { kind: 'data' };

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
+import type { PatchReason } from '@kstitch/diff/carry-by-callers';
 import type { Extraction } from '@kstitch/diff/extract';
-import { BUNDLE_SCHEMA, type Bundle, findCves } from '@kstitch/livepatch/bundle';
+import { BUNDLE_SCHEMA, type Bundle, type BundleFunction, findCves } from '@kstitch/livepatch/bundle';
 import { inspectLivepatch } from '@kstitch/livepatch/inspect';
 import { type LivepatchPlan, VMLINUX } from '@kstitch/livepatch/plan';
 import type { Diagnostic } from '@kstitch/report/diagnostic';
@@ -61,10 +62,7 @@ export function describeLivepatch(story: LivepatchStory): Bundle {
         name: f.oldName,
         sympos: f.oldSympos,
         unit: f.unit,
-        why:
-          reasons.get(`${object.name} ${f.oldName} ${f.oldSympos}`) === 'cold part changed'
-            ? 'cold'
-            : 'changed',
+        why: whyWord[reasons.get(`${object.name} ${f.oldName} ${f.oldSympos}`) ?? 'changed'],
       })),
       callbacks: object.callbacks.map(({ kind, name, unit }) => ({ kind, name, unit })),
     })),
@@ -97,6 +95,12 @@ export function describeLivepatch(story: LivepatchStory): Bundle {
     cautions: story.diagnostics.filter(d => d.severity === 'caution').map(d => d.text),
   };
 }
+
+const whyWord = {
+  changed: 'changed',
+  'cold part changed': 'cold',
+  'calls a changed function': 'calls',
+} as const satisfies Record<PatchReason, BundleFunction['why']>;
 
 function newSymbols({ command, difference: { selection } }: PatchedUnit): Bundle['newSymbols'] {
   const old = new Set(selection.patched.map(f => f.atom));

@@ -15,6 +15,7 @@ import { type Atom, isReadOnly, type Unit } from './unit/atom.ts';
 import { contentKey } from './unit/content.ts';
 import { baseName, coldParentOf } from './unit/names.ts';
 
+/** How a function itself differs. */
 export type ChangeReason = 'changed' | 'cold part changed';
 
 export interface Comparison {

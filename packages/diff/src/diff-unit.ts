@@ -64,6 +64,7 @@ export function diffUnit(
   stopOnRefusals(comparison.diagnostics);
 
   const selection = select({
+    before,
     after,
     correlation,
     comparison,

@@ -9,7 +9,8 @@ import { Flow, type Instructions, instructionAt } from '@kstitch/arch/instructio
 import type { EntrySizes } from '@kstitch/arch/special-sections';
 import { hasFlag, SHF, STB } from '@kstitch/elf/constants';
 import { type Diagnostic, diagnostic, type Place } from '@kstitch/report/diagnostic';
-import type { ChangeReason, Comparison } from './compare.ts';
+import { type Carriage, carryByCallers, type PatchReason } from './carry-by-callers.ts';
+import type { Comparison } from './compare.ts';
 import type { Correlation } from './correlate.ts';
 import { LoadingOrder } from './loading-order.ts';
 import { makeDeadEnd, unreachableSection } from './made-atoms.ts';
@@ -36,7 +37,7 @@ export interface PatchedFunction {
   /** Its name in the running kernel, which may carry another number than the after-object's. */
   readonly oldName: string;
   readonly oldSympos: number;
-  readonly reason: ChangeReason;
+  readonly reason: PatchReason;
 }
 
 /** What a reference of a selected atom means. */
@@ -72,6 +73,7 @@ const wrapperSymbol = 'kstitch_patch';
 
 /** Where one unit stands in the running kernel, and what it became. */
 export interface SelectInput {
+  readonly before: Unit;
   readonly after: Unit;
   readonly correlation: Correlation;
   readonly comparison: Comparison;
@@ -94,7 +96,9 @@ class Selector {
   readonly #entries = new Map<Atom, readonly Entry[]>();
   readonly #loadingOrder: LoadingOrder;
   readonly #callees: Callees;
+  readonly #carriage: Carriage;
   readonly #debugPrints = new Set<string>();
+  readonly #unseen = new Set<Atom>();
   #oldColdParts: OldColdParts | undefined;
   readonly #resolutions = new Map<Reference, Resolution>();
   readonly #patched: PatchedFunction[] = [];
@@ -114,11 +118,17 @@ class Selector {
       placeOf: (atom, offset) => this.#place(atom, offset),
     });
     this.#callees = new Callees(input.symbols, input.arch);
+    this.#carriage = carryByCallers({
+      ...input,
+      changed: input.comparison.changed,
+      canRedirect: atom => this.#hasFtraceSite(atom),
+      isBranch: (atom, reference) => this.#isBranch(atom, reference),
+    });
   }
 
   run(): Selection {
-    const { after, comparison } = this.#input;
-    for (const [atom, reason] of comparison.changed) this.#patch(atom, reason);
+    const { after } = this.#input;
+    for (const [atom, reason] of this.#carriage.redirected) this.#patch(atom, reason);
     for (const atom of after.atoms) if (this.#isWanted(atom)) this.#offer(atom);
 
     const { callbacks, diagnostics } = selectCallbacks(after, atom => this.#isNew(atom));
@@ -150,7 +160,7 @@ class Selector {
     };
   }
 
-  #patch(atom: Atom, reason: ChangeReason): void {
+  #patch(atom: Atom, reason: PatchReason): void {
     const { symbols, placement } = this.#input;
     const place = this.#place(atom, 0);
     const old = this.#shippedAtom(atom);
@@ -169,7 +179,7 @@ class Selector {
       );
       return;
     }
-    if (!symbols.shipped.hasFtraceSite(address, address + old.size - old.entry)) {
+    if (!this.#hasFtraceSite(atom)) {
       this.#diagnostics.push(
         diagnostic(
           'no-ftrace-site',
@@ -182,6 +192,23 @@ class Selector {
     this.#noteColdPart(old, atom);
     this.#patched.push({ atom, oldName: old.name, oldSympos, reason });
     this.#add(atom);
+  }
+
+  /** Of what is not found in the shipped object {@link #patch} says so. */
+  #hasFtraceSite(atom: Atom): boolean {
+    const { symbols, placement } = this.#input;
+    const old = this.#shippedAtom(atom);
+    const address = old && placement.addressOf(old);
+    if (old === undefined || address === undefined) return true;
+    return symbols.shipped.hasFtraceSite(address, address + old.size - old.entry);
+  }
+
+  /** The kernel's stack check looks for redirected functions, and who jumped to the carried one is gone from the stack. */
+  #noteUnseen(carried: Atom): void {
+    if (this.#unseen.has(carried)) return;
+    this.#unseen.add(carried);
+    const text = `a task that sleeps in the running kernel's ${carried.name}() is taken for one outside of it`;
+    this.#diagnostics.push(diagnostic('carried-unseen', this.#place(carried), text));
   }
 
   #noteColdPart(old: Atom, atom: Atom): void {
@@ -316,8 +343,14 @@ class Selector {
       if (to === atom || parent === atom.name || coldParentOf(atom.name) === to.name)
         return { kind: 'copy', atom: to };
       const isCode = this.#isCode(atom, entry, reference);
+      if (this.#carriage.carried.has(to)) {
+        this.#noteUse(atom, entry, reference, to.name);
+        if (this.#isTailCall(atom, reference)) this.#noteUnseen(to);
+        return { kind: 'copy', atom: to };
+      }
       if (correlation.beforeOf.has(to)) {
-        if (comparison.changed.has(to) && (isCode || entry !== undefined)) return { kind: 'copy', atom: to };
+        const isPatched = this.#carriage.redirected.has(to);
+        if (isPatched && (isCode || entry !== undefined)) return { kind: 'copy', atom: to };
         return (
           (isCode ? undefined : this.#landing(this.#addressOf(to), to.name, place)) ??
           this.#running(to, place)

@@ -30,8 +30,11 @@ const patchedFunction = record({
   sympos: count,
   /** Path below the kernel source. */
   unit: text,
-  /** `changed`: its code differs. `cold`: only its `.cold` part does, which can be reached in no other way. */
-  why: z.enum(['changed', 'cold']),
+  /**
+   * `changed`: its code differs. `cold`: only its `.cold` part does, which can be reached in no other way. `calls`: it
+   * calls a function that differs and cannot be redirected itself.
+   */
+  why: z.enum(['changed', 'cold', 'calls']),
 });
 
 /** A function that livepatch calls while it patches or unpatches the object. */

@@ -7,7 +7,8 @@
 export function unnumbered(name: string): string {
   const parts = name.split('.').filter((part, index) => index === 0 || !/^\d+$/.test(part));
   const plain = parts.join('.');
-  return plain.startsWith('__UNIQUE_ID_') ? plain.replace(/\d+$/, '') : plain;
+  // include/linux/btf_ids.h: __BTF_ID__struct__nf_conn__760189, from __COUNTER__ and __LINE__.
+  return /^__(?:UNIQUE_ID_|BTF_ID__)/.test(plain) ? plain.replace(/\d+$/, '') : plain;
 }
 
 /** @returns the function that `name` is the unlikely part of */

@@ -136,7 +136,7 @@ function byteAt(bytes: Buffer, at: number): string {
 }
 
 /** @returns whether the field is the target of a call (e8), a jump (e9) or a conditional jump (0f 80 to 0f 8f) */
-function isBranchField(object: ObjectText, section: TextSection, offset: number): boolean {
+export function isBranchField(object: ObjectText, section: TextSection, offset: number): boolean {
   if (!section.flags.includes('X')) return false;
   const [first = 0, second = 0] = object.bytes(section, offset - 2, 2);
   const [only = 0] = object.bytes(section, offset - 1, 1);

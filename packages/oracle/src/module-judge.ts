@@ -1,5 +1,6 @@
 /** Holds one module against its units; oracle.ts says in which order and why. */
 import type { Diagnostic } from '@kstitch/report/diagnostic';
+import { CarriedParts } from './carried-parts.ts';
 import { isMadeForOnePlace, unnumbered } from './compiler-names.ts';
 import { CopyJudge } from './copy-judge.ts';
 import { Findings, hex } from './findings.ts';
@@ -55,6 +56,7 @@ export class ModuleJudge {
   readonly #copies: CopyJudge;
   readonly #tables: TableJudge;
   readonly #patched = new Set<Part>();
+  readonly #carried: CarriedParts;
 
   constructor(input: JudgedModule) {
     this.#input = input;
@@ -64,6 +66,7 @@ export class ModuleJudge {
     this.#pairing = pairWithUnits(input.module, input.units, this.#listed.objects, this.#findings);
     this.#references = new ReferenceJudge(input, this.#pairing, part => this.#patched.has(part));
     this.#copies = new CopyJudge(input.module, this.#references, this.#findings);
+    this.#carried = new CarriedParts(this.#pairing, (unit, part) => this.#isReplaced(unit, part));
     this.#tables = new TableJudge(input, this.#pairing, this.#copies, this.#findings);
   }
 
@@ -165,7 +168,7 @@ export class ModuleJudge {
   #judgeChanges(): void {
     for (const unit of this.#units) {
       for (const part of unit.twins.changed) {
-        if (this.#patched.has(part) || this.#patched.has(entranceOf(unit.after.unit, part))) continue;
+        if (this.#isReplaced(unit, part) || this.#carried.has(unit, part)) continue;
         this.#findings.add(
           unit,
           part.name,
@@ -174,6 +177,10 @@ export class ModuleJudge {
         );
       }
     }
+  }
+
+  #isReplaced(unit: JudgedUnit, part: Part): boolean {
+    return this.#patched.has(part) || this.#patched.has(entranceOf(unit.after.unit, part));
   }
 
   #judgePair({ unit, part, section, position }: Pair): void {
@@ -194,8 +201,7 @@ export class ModuleJudge {
         `${what} is not aligned to ${part.section.alignment} bytes`,
       );
     if (unit.twins.isOld(part)) {
-      const isReplaced = this.#patched.has(part) || this.#patched.has(entranceOf(unit.after.unit, part));
-      if (part.kind === 'function' && !isReplaced)
+      if (part.kind === 'function' && !this.#isReplaced(unit, part) && !this.#carried.has(unit, part))
         this.#findings.add(
           unit,
           part.name,

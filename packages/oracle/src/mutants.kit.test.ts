@@ -77,6 +77,15 @@ const tables = await livepatch('tables', [
   ),
 ]);
 
+/** A function without an ftrace site, which its two callers carry. */
+const pivot = await livepatch('pivot', [
+  await editPatch(
+    'fs/namespace.c',
+    '\tif (!may_mount())\n\t\treturn -EPERM;\n\n\terror = user_path_at(AT_FDCWD, new_root,\n',
+    '\tif (!may_mount())\n\t\treturn -EACCES;\n\n\terror = user_path_at(AT_FDCWD, new_root,\n',
+  ),
+]);
+
 const dummy = await livepatch('dummy', [
   await editPatch(
     'drivers/net/dummy.c',
@@ -253,6 +262,12 @@ const mutants: readonly (readonly [string, JudgedLivepatch, (module: SpoiledModu
     tables,
     module => (relocationAt(module, '__jump_table', 8).r_addend ^= 16n),
     /^the relocation at __jump_table\+0x8 leads to '__tracepoint_mark_victim'\+0x/,
+  ],
+  [
+    'a caller of a carried function that livepatch is not told about',
+    pivot,
+    dropFirstFunction,
+    /^the patch changes __do_sys_pivot_root\(\), and the module does not replace it$/,
   ],
   [
     'a changed caller that livepatch is not told about',

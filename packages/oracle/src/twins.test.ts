@@ -37,6 +37,13 @@ test('findTwins() sees through numbers that the compiler gave anew', { skip }, a
   );
 });
 
+test('findTwins() sees through the numbers of BTF ids', { skip }, async () => {
+  const source = (n: number) =>
+    `asm(".pushsection .BTF_ids,\\"a\\"\\nids:\\n__BTF_ID__struct__s__${n}: .zero 4\\n.size __BTF_ID__struct__s__${n}, 4\\n.type __BTF_ID__struct__s__${n}, @object\\n.popsection");
+     extern const int ids[]; int f(void) { return ids[0]; }`;
+  assert.deepEqual(await changedBetween(source(760), source(768)), []);
+});
+
 test('findTwins() takes a function for changed that reads a changed table', { skip }, async () => {
   const table = (value: number) => `static const int table[4] = {1, 2, 3, ${value}};`;
   const functions = 'int a(int i) { return table[i]; } int b(int i) { return g("b", i); }';

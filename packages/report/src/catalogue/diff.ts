@@ -111,6 +111,14 @@ export const diffCodes = {
     example:
       "a task that sleeps in the running kernel's ext4_free_blocks.cold() is taken for one outside of ext4_free_blocks()",
   },
+  'carried-unseen': {
+    kind: 'caution',
+    meaning:
+      "The function has no ftrace site, so that its callers are redirected in its place, and one of them ends by jumping to it. A task that sleeps in the running kernel's function then has no redirected function on its stack: it is switched to the livepatch, and finishes the old function afterwards.",
+    help: 'Nothing needs to be done, unless the patch changes what this function and others agree on (the order of locks, the meaning of a field): then reboot instead.',
+    example:
+      "a task that sleeps in the running kernel's __do_sys_pivot_root() is taken for one outside of it",
+  },
   'table-left': {
     kind: 'caution',
     meaning:
@@ -142,7 +150,7 @@ export const diffCodes = {
     kind: 'refusal',
     meaning:
       'A changed function has no ftrace site at its entry, so the kernel cannot redirect it: it is notrace, noinstr or part of ftrace itself.',
-    help: 'Change the functions that call it instead.',
+    help: 'Change the functions that call it instead. A static function that is only called, by functions that can be redirected, needs no help: kstitch carries it.',
     example: 'native_sched_clock() cannot be patched: the shipped kernel has no ftrace site in it',
   },
   'weak-overridden': {

@@ -1,0 +1,6 @@
+extern void say(const char *);
+extern int outside(int);
+static __attribute__((noinline, no_instrument_function)) int left(int x) { return outside(x) + 1; }
+int first(int x) { return left(x) + 1; }
+int second(int x) { return left(x) + 2; }
+int third(int x) { say("third"); return outside(x) + 3; }

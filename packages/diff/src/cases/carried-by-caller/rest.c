@@ -1,0 +1,2 @@
+int outside(int x) { return x; }
+void say(const char *text) {}

@@ -1,0 +1,4 @@
+extern int outside(int);
+static __attribute__((noinline, no_instrument_function)) int left(int x) { return outside(x) + 1; }
+int (*hook)(int) = left;
+int first(int x) { return left(x) + 1; }
