@@ -36,10 +36,11 @@ export function writeCoverage(coverage: Coverage): string {
   const of = (outcome: FileResult['outcome']) => results.filter(result => result.outcome === outcome);
   const built = of('built');
   const tried = built.flatMap(({ module }) => loads.get(module?.name ?? '') ?? []);
-  const failedLoads = tried.filter(load => !load.ok);
+  const stalled = tried.filter(load => load.stalledBy.length > 0);
+  const failedLoads = tried.filter(load => !load.ok && load.stalledBy.length === 0);
   const inForce = tried.filter(load => load.ok && load.applied.length > 0);
   const compiled = results.length - of('does not compile alone').length;
-  const carried = built.length - failedLoads.length + of('no difference').length;
+  const carried = built.length - failedLoads.length - stalled.length + of('no difference').length;
   const sections = [
     `<!-- Written by \`${coverage.command}\`. -->
 
@@ -63,10 +64,11 @@ ${outcomes
 
 Of the ${compiled} that compile alone, ${carried} (${percent(carried, compiled)}) are built and load, or make rightly no difference.
 
-Loaded, disabled and removed: ${tried.length - failedLoads.length} of ${built.length}; ${failedLoads.length} failed, ${built.length - tried.length} not tried.
+Loaded, disabled and removed: ${tried.length - failedLoads.length - stalled.length} of ${built.length}; ${stalled.length} stalled, ${failedLoads.length} failed, ${built.length - tried.length} not tried.
 ${inForce.length} of them came into force: the machine had what they patch.
 `,
     writeFailedLoads(failedLoads),
+    writeStalled(stalled),
     writeFindings('Errors', of('error')),
     writeCodes(of('refused')),
     writeFindings('Refused', of('refused')),
@@ -106,6 +108,20 @@ function writeFailedLoads(loads: readonly LoadResult[]): string {
   return `## Built, and failed in the virtual machine\n\n| module | what |\n|---|---|\n${rows.join('\n')}\n`;
 }
 
+function writeStalled(loads: readonly LoadResult[]): string {
+  if (loads.length === 0) return '';
+  const rows = loads.map(({ module, stalledBy }) => `| ${module} | ${cell(stalledBy.join(', '))} |`);
+  return `## Loaded, and the transition did not end
+
+A kernel thread of an idle machine sleeps in the function that is replaced, and the kernel moves no task whose stack it is on.
+The transition was reversed and the livepatch removed, with nothing in the kernel log against it.
+
+| module | waits for |
+|---|---|
+${rows.join('\n')}
+`;
+}
+
 function writeNames(title: string, results: readonly FileResult[]): string {
   if (results.length === 0) return '';
   return `## ${title}\n\n${results.map(({ file }) => `- ${file}`).join('\n')}\n`;
@@ -116,7 +132,8 @@ function writeBuilt(results: readonly FileResult[], loads: ReadonlyMap<string, L
   const rows = results.map(({ file, module }) => {
     if (module === undefined) return `| ${file} | | | | | |`;
     const load = loads.get(module.name);
-    const state = load === undefined ? 'not tried' : load.ok ? 'clean' : 'failed';
+    const state =
+      load === undefined ? 'not tried' : load.ok ? 'clean' : load.stalledBy.length > 0 ? 'stalled' : 'failed';
     const force =
       load === undefined || !load.ok ? '' : load.applied.length > 0 ? ', in force' : ', target absent';
     return `| ${file} | ${module.objects.join(', ')} | ${module.functions} | ${module.klpRelocations} | ${module.unload} | ${state}${force} |`;

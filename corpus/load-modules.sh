@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Run in the virtual machine: loads, disables and removes every livepatch of /kstitch/corpus/list, whose lines are
 # `LIVEPATCH MODULE…`: the modules, in order, that its target needs, and the target.
-# Output: `LIVEPATCH ok OBJECT…`, `LIVEPATCH failed WHAT`, `LIVEPATCH says LINE`.
+# Output: `LIVEPATCH ok OBJECT…`, `LIVEPATCH stalled TASK…`, `LIVEPATCH failed WHAT`, `LIVEPATCH says LINE`.
 here=/kstitch/corpus
 limit=60
 
@@ -28,6 +28,27 @@ gone() {
 	[ ! -e "$patch" ]
 }
 
+# Names of the tasks that the transition waits for.
+stragglers() {
+	for state in /proc/[0-9]*/task/*/patch_state; do
+		[ "$(cat "$state" 2>/dev/null)" = 0 ] && cat "${state%patch_state}comm"
+	done | sort -u | tr '\n' ' '
+}
+
+# Disables $name and removes it; a transition under way is reversed.
+take_out() {
+	echo 0 >"$patch/enabled"
+	if ! wait_for gone; then
+		echo "$name failed to be disabled"
+		return 1
+	fi
+	if ! wait_for rmmod "$name"; then
+		echo "$name failed to be removed"
+		says </tmp/words
+		return 1
+	fi
+}
+
 says() {
 	while IFS= read -r line; do
 		echo "$name says $line"
@@ -46,24 +67,15 @@ pass() {
 		return
 	fi
 	if ! wait_for in_force; then
-		echo "$name failed to come into force"
+		who=$(stragglers)
+		take_out && echo "$name stalled ${who:-idle-processor}"
 		return
 	fi
 	objects=
 	for object in "$patch"/*/; do
 		[ "$(cat "$object/patched" 2>/dev/null)" = 1 ] && objects="$objects $(basename "$object")"
 	done
-	echo 0 >"$patch/enabled"
-	if ! wait_for gone; then
-		echo "$name failed to be disabled"
-		return
-	fi
-	if ! wait_for rmmod "$name"; then
-		echo "$name failed to be removed"
-		says </tmp/words
-		return
-	fi
-	echo "$name ok$objects"
+	take_out && echo "$name ok$objects"
 }
 
 while read -r name targets; do

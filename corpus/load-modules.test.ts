@@ -24,6 +24,13 @@ test('judgeLoad() believes only what the guest says about this livepatch', () =>
   assert.equal(judge('kstitch_a_12 ok vmlinux\n').ok, false);
 });
 
+test('judgeLoad() tells who holds a transition up from a failure', () => {
+  const { ok, stalledBy, words } = judge('kstitch_a_1 stalled kpktgend_0 kpktgend_1 \n');
+  assert.deepEqual([ok, stalledBy, words], [false, ['kpktgend_0', 'kpktgend_1'], []]);
+  assert.deepEqual(judge('kstitch_a_1 stalled kpktgend_0\n', [splat]).stalledBy, []);
+  assert.deepEqual(judge('kstitch_a_1 failed to be removed\n').stalledBy, []);
+});
+
 test('judgeLoad() keeps why a livepatch was not loaded', () => {
   const { ok, words } = judge('kstitch_a_1 failed to load\nkstitch_a_1 says insmod: invalid parameters\n');
   assert.deepEqual([ok, words], [false, ['failed to load', 'says insmod: invalid parameters']]);

@@ -18,6 +18,11 @@ export interface LoadResult {
   readonly sha256: string;
   /** Whether it was loaded, came into force, was disabled and removed, and the kernel had nothing to say against it. */
   readonly ok: boolean;
+  /**
+   * Tasks that sleep in what the livepatch replaces and that no signal moves, mostly the main function of a kernel thread:
+   * the transition was reversed and the livepatch removed, and the kernel had nothing to say against that. Empty else.
+   */
+  readonly stalledBy: readonly string[];
   /** The patched objects that were there: the kernel and those modules that could be loaded in the machine. */
   readonly applied: readonly string[];
   /** What went wrong; empty when nothing did. */
@@ -64,7 +69,7 @@ export async function loadModules(
       return await loadModules(context, kit, directory, modules, { withTargets: false });
     }
     const words = [error.message, ...error.notes].slice(0, MAX_WORDS);
-    return [{ module: only.name, sha256: only.sha256, ok: false, applied: [], words }];
+    return [{ module: only.name, sha256: only.sha256, ok: false, stalledBy: [], applied: [], words }];
   }
 }
 
@@ -106,7 +111,7 @@ async function boot(
   });
 }
 
-/** @returns what the guest's output (`NAME ok vmlinux`, `NAME failed WHAT`, `NAME says LINE`) and the kernel's log say about a livepatch */
+/** @returns what the guest's output (`NAME ok vmlinux`, `NAME stalled TASK`, `NAME failed WHAT`, `NAME says LINE`) and the kernel's log say about a livepatch */
 export function judgeLoad(
   { name, sha256 }: Pick<ModuleToLoad, 'name' | 'sha256'>,
   { output, splats }: { readonly output: Uint8Array; readonly splats: readonly Splat[] },
@@ -116,17 +121,20 @@ export function judgeLoad(
     .split('\n')
     .filter(line => line.startsWith(`${name} `))
     .map(line => line.slice(name.length + 1));
-  const end = said.find(line => /^(?:ok|failed)\b/.test(line)) ?? 'failed: the guest says nothing about it';
+  const end =
+    said.find(line => /^(?:ok|stalled|failed)\b/.test(line)) ?? 'failed: the guest says nothing about it';
+  const [verdict, ...rest] = end.trimEnd().split(' ');
   const faults = splats
     .filter(splat => splat.step === name)
     .map(splat => `the kernel reports: ${splat.headline}`);
-  const ok = end.startsWith('ok') && faults.length === 0;
-  const words = [...(end.startsWith('ok') ? [] : [end, ...said.filter(line => line !== end)]), ...faults];
+  const failure =
+    verdict === 'ok' || verdict === 'stalled' ? [] : [end, ...said.filter(line => line !== end)];
   return {
     module: name,
     sha256,
-    ok,
-    applied: end.startsWith('ok ') ? end.slice(3).split(' ') : [],
-    words: words.slice(0, MAX_WORDS),
+    ok: verdict === 'ok' && faults.length === 0,
+    stalledBy: verdict === 'stalled' && faults.length === 0 ? rest : [],
+    applied: verdict === 'ok' ? rest : [],
+    words: [...failure, ...faults].slice(0, MAX_WORDS),
   };
 }

@@ -23,9 +23,9 @@ export interface CarryInput {
   /** After-functions that differ. */
   readonly changed: ReadonlyMap<Atom, ChangeReason>;
   /** @returns whether livepatch can redirect a function of the after-unit, or else has to say itself why not */
-  canRedirect(atom: Atom): boolean;
+  readonly canRedirect: (atom: Atom) => boolean;
   /** @returns whether the reference of a function is the target of a call or jump */
-  isBranch(atom: Atom, reference: Reference): boolean;
+  readonly isBranch: (atom: Atom, reference: Reference) => boolean;
 }
 
 export interface Carriage {
