@@ -32,6 +32,7 @@ test('normaliseNames() drops counted numbers and keeps what strings are kept in'
   assert.equal(normaliseNames('__func__.123'), '__func__.N');
   assert.equal(normaliseNames('f.constprop.0.cold'), 'f.constprop.N.cold');
   assert.equal(normaliseNames('__UNIQUE_ID_ddebug353.27'), '__UNIQUE_ID_ddebugN.N');
+  assert.equal(normaliseNames('__BTF_ID__struct__nf_conn__760189'), '__BTF_ID__struct__nf_conn__N');
   assert.equal(normaliseNames('.rodata.str1.8'), '.rodata.str1.8');
 });
 

@@ -39,10 +39,11 @@ export function readObjectText(output: ObjdumpOutput): ObjectText {
   return { functions, data };
 }
 
-/** `foo.123` → `foo.N`, `__UNIQUE_ID_x123` → `__UNIQUE_ID_xN`; what the sections of strings are called is no such number. */
+/** `foo.123` → `foo.N`, `__UNIQUE_ID_x123` → `__UNIQUE_ID_xN`, `__BTF_ID__struct__s__7` → `__BTF_ID__struct__s__N`; what the sections of strings are called is no such number. */
 export function normaliseNames(text: string): string {
   return text
     .replaceAll(/(__UNIQUE_ID_[A-Za-z_]*)\d+/g, '$1N')
+    .replaceAll(/(__BTF_ID__\w+__)\d+/g, '$1N')
     .replaceAll(/([A-Za-z_]\w*)\.(\d+)(?!\w)/g, (whole: string, name: string) =>
       /^(?:str|cst)\d+$/.test(name) ? whole : `${name}.N`,
     );

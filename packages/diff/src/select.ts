@@ -28,6 +28,7 @@ import type { Placement } from './run-pre/place-unit.ts';
 import type { ShippedTwins } from './run-pre/same-code.ts';
 import type { Address } from './run-pre/shipped-object.ts';
 import { type SelectedCallback, selectCallbacks } from './select-callbacks.ts';
+import { findThreadFunctions } from './thread-functions.ts';
 import type { Atom, Entry, Reference, RequestedState, Unit } from './unit/atom.ts';
 import { coldParentOf } from './unit/names.ts';
 
@@ -98,6 +99,7 @@ class Selector {
   readonly #callees: Callees;
   readonly #carriage: Carriage;
   readonly #debugPrints = new Set<string>();
+  #threads: ReadonlySet<Atom> | undefined;
   readonly #unseen = new Set<Atom>();
   #oldColdParts: OldColdParts | undefined;
   readonly #resolutions = new Map<Reference, Resolution>();
@@ -190,6 +192,7 @@ class Selector {
       return;
     }
     this.#noteColdPart(old, atom);
+    this.#noteThread(atom);
     this.#patched.push({ atom, oldName: old.name, oldSympos, reason });
     this.#add(atom);
   }
@@ -201,6 +204,14 @@ class Selector {
     const address = old && placement.addressOf(old);
     if (old === undefined || address === undefined) return true;
     return symbols.shipped.hasFtraceSite(address, address + old.size - old.entry);
+  }
+
+  #noteThread(atom: Atom): void {
+    const { after } = this.#input;
+    this.#threads ??= findThreadFunctions(after, (user, reference) => this.#isBranch(user, reference));
+    if (!this.#threads.has(atom)) return;
+    const text = `${atom.name}() is the main function of a thread, and the transition waits until each such thread has left it`;
+    this.#diagnostics.push(diagnostic('thread-function', this.#place(atom), text));
   }
 
   /** The kernel's stack check looks for redirected functions, and who jumped to the carried one is gone from the stack. */
