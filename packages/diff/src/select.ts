@@ -28,7 +28,7 @@ import type { Placement } from './run-pre/place-unit.ts';
 import type { ShippedTwins } from './run-pre/same-code.ts';
 import type { Address } from './run-pre/shipped-object.ts';
 import { type SelectedCallback, selectCallbacks } from './select-callbacks.ts';
-import type { Atom, Entry, Reference, RequestedState, Unit } from './unit/atom.ts';
+import type { Atom, Entry, Reference, RequestedState, Target, Unit } from './unit/atom.ts';
 import { coldParentOf } from './unit/names.ts';
 
 /** A function that the livepatch redirects. */
@@ -319,7 +319,7 @@ class Selector {
       if (address !== undefined) {
         const landing = this.#isCode(atom, entry, reference)
           ? undefined
-          : this.#landing(address, target.name, place);
+          : this.#landing(address, target, target.name, place);
         return landing ?? referenceAt(symbols, target.name, address, true, place);
       }
       const offered = this.#input.peers.offered.get(target.name);
@@ -352,7 +352,7 @@ class Selector {
         const isPatched = this.#carriage.redirected.has(to);
         if (isPatched && (isCode || entry !== undefined)) return { kind: 'copy', atom: to };
         return (
-          (isCode ? undefined : this.#landing(this.#addressOf(to), to.name, place)) ??
+          (isCode ? undefined : this.#landing(this.#addressOf(to), target, to.name, place)) ??
           this.#running(to, place)
         );
       }
@@ -382,12 +382,23 @@ class Selector {
   }
 
   /** With IBT a pointer to a function that has no landing pad, or whose pad was sealed at boot, is a crash when called. */
-  #landing(address: Address | undefined, name: string, place: Place): Diagnostic | undefined {
+  #landing(address: Address | undefined, target: Target, name: string, place: Place): Diagnostic | undefined {
     const { shipped } = this.#input.symbols;
     if (address === undefined || !shipped.isFunction(address) || shipped.isIndirectTarget(address))
       return undefined;
+    if (this.#isTakenBefore(target)) return undefined;
     const text = `takes the address of ${name}(), which the shipped ${shipped.name} calls directly only`;
     return diagnostic('ibt-not-a-target', place, text);
+  }
+
+  /** Nothing is new about `_stext`, which functions compare with and nobody calls, where the unit has it already. */
+  #isTakenBefore(target: Target): boolean {
+    const twin = target.kind === 'atom' ? this.#input.correlation.beforeOf.get(target.atom) : undefined;
+    const isSame = (other: Target): boolean =>
+      other.kind === 'atom' ? other.atom === twin : target.kind === 'external' && other.name === target.name;
+    return [...this.#input.shippedTwins.keys()].some(atom =>
+      atom.references.some(reference => isSame(reference.target) && !this.#isBranch(atom, reference)),
+    );
   }
 
   #addressOf(atom: Atom): Address | undefined {
