@@ -14,7 +14,7 @@ import type { Comparison } from './compare.ts';
 import type { Correlation } from './correlate.ts';
 import { LoadingOrder } from './loading-order.ts';
 import { makeDeadEnd, unreachableSection } from './made-atoms.ts';
-import { Callees } from './never-returns.ts';
+import { Callees, neverReturns } from './never-returns.ts';
 import { OldColdParts } from './old-cold-part.ts';
 import type { Peers } from './peers.ts';
 import {
@@ -190,6 +190,12 @@ class Selector {
       return;
     }
     this.#noteColdPart(old, atom);
+    // do_exit(): whoever is behind exit_notify() is on no list, and no stack check finds it.
+    if (neverReturns(symbols.shipped, address, this.#input.arch)) {
+      this.#hazards.add(
+        `${atom.name}() does not return: a task that the kernel no longer lists may be in it`,
+      );
+    }
     this.#patched.push({ atom, oldName: old.name, oldSympos, reason });
     this.#add(atom);
   }
