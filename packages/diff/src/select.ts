@@ -12,9 +12,9 @@ import { type Diagnostic, diagnostic, type Place } from '@kstitch/report/diagnos
 import { type Carriage, carryByCallers, type PatchReason } from './carry-by-callers.ts';
 import type { Comparison } from './compare.ts';
 import type { Correlation } from './correlate.ts';
+import { DeadEnds } from './dead-ends.ts';
 import { LoadingOrder } from './loading-order.ts';
-import { makeDeadEnd, unreachableSection } from './made-atoms.ts';
-import { Callees, neverReturns } from './never-returns.ts';
+import { neverReturns } from './never-returns.ts';
 import { OldColdParts } from './old-cold-part.ts';
 import type { Peers } from './peers.ts';
 import {
@@ -95,7 +95,7 @@ class Selector {
   readonly #selected = new Set<Atom>();
   readonly #entries = new Map<Atom, readonly Entry[]>();
   readonly #loadingOrder: LoadingOrder;
-  readonly #callees: Callees;
+  readonly #deadEnds: DeadEnds;
   readonly #carriage: Carriage;
   readonly #debugPrints = new Set<string>();
   readonly #unseen = new Set<Atom>();
@@ -117,7 +117,7 @@ class Selector {
       resolve: (atom, entry, reference) => this.#resolve(atom, entry, reference),
       placeOf: (atom, offset) => this.#place(atom, offset),
     });
-    this.#callees = new Callees(input.symbols, input.arch);
+    this.#deadEnds = new DeadEnds(input.after, input.symbols, input.arch);
     this.#carriage = carryByCallers({
       ...input,
       changed: input.comparison.changed,
@@ -267,30 +267,14 @@ class Selector {
     for (const reference of atom.references) this.#decide(atom, undefined, reference);
     const entries = [
       ...atom.entries.map(entry => this.#loadingOrder.entry(atom, entry)),
-      ...this.#deadEnds(atom),
+      ...(atom.kind === 'function'
+        ? this.#deadEnds.of(atom, this.#decoded(atom), reference => this.#resolutions.get(reference))
+        : []),
     ];
     this.#entries.set(atom, entries);
     for (const entry of entries) {
       for (const reference of entry.references) this.#decide(atom, entry, reference);
     }
-  }
-
-  /** objtool cannot know of a function of the running kernel that it does not return (never-returns.ts). */
-  #deadEnds(atom: Atom): readonly Entry[] {
-    if (atom.kind !== 'function') return [];
-    const { arch } = this.#input;
-    return atom.references.flatMap(reference => {
-      const resolution = this.#resolutions.get(reference);
-      if (resolution === undefined || this.#flowAt(atom, reference) !== Flow.call) return [];
-      if (!this.#callees.neverReturns(resolution)) return [];
-      const instructions = this.#decoded(atom);
-      const index = instructionAt(instructions, reference.offset);
-      const end = (instructions.starts[index] ?? 0) + (instructions.lengths[index] ?? 0);
-      const known = atom.entries.some(
-        ({ section, ownerOffset }) => section.name === unreachableSection && ownerOffset === end,
-      );
-      return known ? [] : [makeDeadEnd(arch.distanceType, atom, end)];
-    });
   }
 
   #decide(atom: Atom, entry: Entry | undefined, reference: Reference): void {
