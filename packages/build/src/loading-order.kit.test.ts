@@ -37,6 +37,7 @@ test('a function that ends with a call that does not return is linked', async ()
     '__x64_sys_exit',
   ]);
   assert.equal(bundle.specialSections['.discard.unreachable'], 2);
+  assert.equal(bundle.unload.verdict, 'unsafe');
 });
 
 test('so is one that goes on behind such a call of another unit', async () => {

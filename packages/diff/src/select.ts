@@ -12,9 +12,9 @@ import { type Diagnostic, diagnostic, type Place } from '@kstitch/report/diagnos
 import { type Carriage, carryByCallers, type PatchReason } from './carry-by-callers.ts';
 import type { Comparison } from './compare.ts';
 import type { Correlation } from './correlate.ts';
+import { DeadEnds } from './dead-ends.ts';
 import { LoadingOrder } from './loading-order.ts';
-import { makeDeadEnd, unreachableSection } from './made-atoms.ts';
-import { Callees } from './never-returns.ts';
+import { neverReturns } from './never-returns.ts';
 import { OldColdParts } from './old-cold-part.ts';
 import type { Peers } from './peers.ts';
 import {
@@ -29,7 +29,7 @@ import type { ShippedTwins } from './run-pre/same-code.ts';
 import type { Address } from './run-pre/shipped-object.ts';
 import { type SelectedCallback, selectCallbacks } from './select-callbacks.ts';
 import { findThreadFunctions } from './thread-functions.ts';
-import type { Atom, Entry, Reference, RequestedState, Unit } from './unit/atom.ts';
+import type { Atom, Entry, Reference, RequestedState, Target, Unit } from './unit/atom.ts';
 import { coldParentOf } from './unit/names.ts';
 
 /** A function that the livepatch redirects. */
@@ -96,7 +96,7 @@ class Selector {
   readonly #selected = new Set<Atom>();
   readonly #entries = new Map<Atom, readonly Entry[]>();
   readonly #loadingOrder: LoadingOrder;
-  readonly #callees: Callees;
+  readonly #deadEnds: DeadEnds;
   readonly #carriage: Carriage;
   readonly #debugPrints = new Set<string>();
   #threads: ReadonlySet<Atom> | undefined;
@@ -119,7 +119,7 @@ class Selector {
       resolve: (atom, entry, reference) => this.#resolve(atom, entry, reference),
       placeOf: (atom, offset) => this.#place(atom, offset),
     });
-    this.#callees = new Callees(input.symbols, input.arch);
+    this.#deadEnds = new DeadEnds(input.after, input.symbols, input.arch);
     this.#carriage = carryByCallers({
       ...input,
       changed: input.comparison.changed,
@@ -193,6 +193,12 @@ class Selector {
     }
     this.#noteColdPart(old, atom);
     this.#noteThread(atom);
+    // do_exit(): whoever is behind exit_notify() is on no list, and no stack check finds it.
+    if (neverReturns(symbols.shipped, address, this.#input.arch)) {
+      this.#hazards.add(
+        `${atom.name}() does not return: a task that the kernel no longer lists may be in it`,
+      );
+    }
     this.#patched.push({ atom, oldName: old.name, oldSympos, reason });
     this.#add(atom);
   }
@@ -272,30 +278,14 @@ class Selector {
     for (const reference of atom.references) this.#decide(atom, undefined, reference);
     const entries = [
       ...atom.entries.map(entry => this.#loadingOrder.entry(atom, entry)),
-      ...this.#deadEnds(atom),
+      ...(atom.kind === 'function'
+        ? this.#deadEnds.of(atom, this.#decoded(atom), reference => this.#resolutions.get(reference))
+        : []),
     ];
     this.#entries.set(atom, entries);
     for (const entry of entries) {
       for (const reference of entry.references) this.#decide(atom, entry, reference);
     }
-  }
-
-  /** objtool cannot know of a function of the running kernel that it does not return (never-returns.ts). */
-  #deadEnds(atom: Atom): readonly Entry[] {
-    if (atom.kind !== 'function') return [];
-    const { arch } = this.#input;
-    return atom.references.flatMap(reference => {
-      const resolution = this.#resolutions.get(reference);
-      if (resolution === undefined || this.#flowAt(atom, reference) !== Flow.call) return [];
-      if (!this.#callees.neverReturns(resolution)) return [];
-      const instructions = this.#decoded(atom);
-      const index = instructionAt(instructions, reference.offset);
-      const end = (instructions.starts[index] ?? 0) + (instructions.lengths[index] ?? 0);
-      const known = atom.entries.some(
-        ({ section, ownerOffset }) => section.name === unreachableSection && ownerOffset === end,
-      );
-      return known ? [] : [makeDeadEnd(arch.distanceType, atom, end)];
-    });
   }
 
   #decide(atom: Atom, entry: Entry | undefined, reference: Reference): void {
@@ -330,7 +320,7 @@ class Selector {
       if (address !== undefined) {
         const landing = this.#isCode(atom, entry, reference)
           ? undefined
-          : this.#landing(address, target.name, place);
+          : this.#landing(address, target, target.name, place);
         return landing ?? referenceAt(symbols, target.name, address, true, place);
       }
       const offered = this.#input.peers.offered.get(target.name);
@@ -363,7 +353,7 @@ class Selector {
         const isPatched = this.#carriage.redirected.has(to);
         if (isPatched && (isCode || entry !== undefined)) return { kind: 'copy', atom: to };
         return (
-          (isCode ? undefined : this.#landing(this.#addressOf(to), to.name, place)) ??
+          (isCode ? undefined : this.#landing(this.#addressOf(to), target, to.name, place)) ??
           this.#running(to, place)
         );
       }
@@ -393,12 +383,23 @@ class Selector {
   }
 
   /** With IBT a pointer to a function that has no landing pad, or whose pad was sealed at boot, is a crash when called. */
-  #landing(address: Address | undefined, name: string, place: Place): Diagnostic | undefined {
+  #landing(address: Address | undefined, target: Target, name: string, place: Place): Diagnostic | undefined {
     const { shipped } = this.#input.symbols;
     if (address === undefined || !shipped.isFunction(address) || shipped.isIndirectTarget(address))
       return undefined;
+    if (this.#isTakenBefore(target)) return undefined;
     const text = `takes the address of ${name}(), which the shipped ${shipped.name} calls directly only`;
     return diagnostic('ibt-not-a-target', place, text);
+  }
+
+  /** Nothing is new about `_stext`, which functions compare with and nobody calls, where the unit has it already. */
+  #isTakenBefore(target: Target): boolean {
+    const twin = target.kind === 'atom' ? this.#input.correlation.beforeOf.get(target.atom) : undefined;
+    const isSame = (other: Target): boolean =>
+      other.kind === 'atom' ? other.atom === twin : target.kind === 'external' && other.name === target.name;
+    return [...this.#input.shippedTwins.keys()].some(atom =>
+      atom.references.some(reference => isSame(reference.target) && !this.#isBranch(atom, reference)),
+    );
   }
 
   #addressOf(atom: Atom): Address | undefined {

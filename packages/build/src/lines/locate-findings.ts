@@ -34,6 +34,9 @@ export interface FindingGround {
   readonly changed: readonly ChangedUnit[];
 }
 
+/** What a header does to more units than this is the same thing in each; all of them would take minutes. */
+const maxUnits = 16;
+
 /** The finding's place, with file and line, and how the code came there. */
 interface Located {
   readonly place: Place;
@@ -42,7 +45,7 @@ interface Located {
 
 /**
  * @param findings - in any order; those without a unit and a symbol are handed back as they are, and so are notes
- * @returns the findings, in their order, with the source line where that is certain
+ * @returns the findings, in their order, with the source line where that is certain, of the first {@link maxUnits} units
  */
 export async function locateFindings(
   context: Context,
@@ -50,9 +53,9 @@ export async function locateFindings(
   findings: readonly Diagnostic[],
 ): Promise<readonly Diagnostic[]> {
   const wanted = findings.filter(isWanted);
-  const units = ground.changed.filter(({ command }) =>
-    wanted.some(({ place }) => place.unit === command.source),
-  );
+  const units = ground.changed
+    .filter(({ command }) => wanted.some(({ place }) => place.unit === command.source))
+    .slice(0, maxUnits);
   if (units.length === 0) return findings;
 
   // A finding without its line is worth more than an error about the line.

@@ -1,0 +1,2 @@
+extern void sealed(void);
+int f(void *p) { return p > (void *)sealed; }
