@@ -114,6 +114,7 @@ const page = writeCoverage({
   differing: differing.length,
   notCompiled: differing.length - compiled.length,
   results: current,
+  checked: await readChecked(),
   loads: new Map(
     modules.flatMap(({ name, sha256 }) => {
       const load = loads.get(`${name} ${sha256}`);
@@ -123,6 +124,13 @@ const page = writeCoverage({
 });
 if (wholeCorpus) await writeFile(fileURLToPath(new URL('../docs/coverage.md', import.meta.url)), page);
 else console.log(page);
+
+/** What a person found who held refusals against the source, in the repository; none of a pair that nobody looked at. */
+async function readChecked(): Promise<ReadonlyMap<string, string>> {
+  const path = fileURLToPath(new URL(`checked/${from}_${to}.json`, import.meta.url));
+  const text = await readFile(path, 'utf8').catch(() => '{}');
+  return new Map(Object.entries(JSON.parse(text) as Record<string, string>));
+}
 
 /** The delta takes half a minute and never changes. */
 async function readDelta(): Promise<string> {

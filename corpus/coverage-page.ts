@@ -14,6 +14,8 @@ export interface Coverage {
   readonly notCompiled: number;
   /** All results, or those of a sample. */
   readonly results: readonly FileResult[];
+  /** By file: what a person who read the source says of a refusal (corpus/checked). */
+  readonly checked: ReadonlyMap<string, string>;
   /** By module name; of built ones without a result the load was not tried. */
   readonly loads: ReadonlyMap<string, LoadResult>;
 }
@@ -71,7 +73,7 @@ ${inForce.length} of them came into force: the machine had what they patch.
     writeStalled(stalled),
     writeFindings('Errors', of('error')),
     writeCodes(of('refused')),
-    writeFindings('Refused', of('refused')),
+    writeRefused(of('refused'), coverage.checked),
     writeNames('Does not compile alone', of('does not compile alone')),
     writeNames('No difference', of('no difference')),
     writeBuilt(built, loads),
@@ -93,13 +95,27 @@ function writeCodes(results: readonly FileResult[]): string {
 
 function writeFindings(title: string, results: readonly FileResult[]): string {
   if (results.length === 0) return '';
-  const rows = results.map(({ file, code, findings }) => {
-    const [first] = findings;
-    const more = findings.length > 1 ? ` (and ${findings.length - 1} more)` : '';
-    const place = first === undefined || first.place === '' ? '' : `${first.place}: `;
-    return `| ${file} | ${code} | ${cell(place + (first?.text ?? ''))}${more} |`;
-  });
+  const rows = results.map(
+    ({ file, code, findings }) => `| ${file} | ${code} | ${cell(showFirst(findings))} |`,
+  );
   return `## ${title}\n\n| file | code | first finding |\n|---|---|---|\n${rows.join('\n')}\n`;
+}
+
+function showFirst(findings: FileResult['findings']): string {
+  const [first] = findings;
+  const more = findings.length > 1 ? ` (and ${findings.length - 1} more)` : '';
+  const place = first === undefined || first.place === '' ? '' : `${first.place}: `;
+  return `${place}${first?.text ?? ''}${more}`;
+}
+
+function writeRefused(results: readonly FileResult[], checked: ReadonlyMap<string, string>): string {
+  if (results.length === 0) return '';
+  const rows = results.map(
+    ({ file, code, findings }) =>
+      `| ${file} | ${cell(showFirst(findings))} | ${cell(checked.get(file) ?? `not checked (${code})`)} |`,
+  );
+  const done = results.filter(({ file }) => checked.has(file)).length;
+  return `## Refused\n\n${done} of ${results.length} were held against the source by hand.\n\n| file | first finding | checked |\n|---|---|---|\n${rows.join('\n')}\n`;
 }
 
 function writeFailedLoads(loads: readonly LoadResult[]): string {

@@ -34,7 +34,7 @@ export interface KernelSymbols {
   readonly shipped: ShippedObject;
   readonly vmlinux: ShippedObject;
   /** @returns the object that exports the name, `vmlinux` or a module (Module.symvers) */
-  exporterOf(name: string): string | undefined;
+  readonly exporterOf: (name: string) => string | undefined;
 }
 
 /**
@@ -81,7 +81,7 @@ export function referenceByName(
   const { shipped } = symbols;
   const exporter = symbols.exporterOf(name);
   if (exporter === vmlinux) return { kind: 'export', name };
-  if (exporter !== undefined && shipped.imports(name))
+  if (exporter !== undefined && dependsOn(symbols, exporter))
     return { kind: 'klp', object: exporter, name, sympos: 0 };
   for (const object of new Set([shipped, symbols.vmlinux])) {
     const addresses = object.named(name);
@@ -100,6 +100,12 @@ export function referenceByName(
 }
 
 const vmlinux = 'vmlinux';
+
+/** @returns whether the patched module has a symbol of the other one already, and so cannot be loaded without it */
+function dependsOn({ shipped, exporterOf }: KernelSymbols, module: string): boolean {
+  for (const name of shipped.imports) if (exporterOf(name) === module) return true;
+  return false;
+}
 
 /**
  * @returns 0 where the name is unique, so that the kernel checks that too, else its rank among its namesakes from 1;

@@ -13,10 +13,10 @@ import { beginsWithLandingPad } from './shipped-vmlinux.ts';
  */
 export class ShippedModule implements ShippedObject {
   readonly name: string;
+  readonly imports = new Set<string>();
   readonly #file: ElfFile;
   readonly #named = new Map<string, Address[]>();
   readonly #ascending: readonly ShippedSymbol[];
-  readonly #imports = new Set<string>();
   readonly #globals = new Set<string>();
   #sealed: ReadonlySet<Address> | undefined;
   readonly #relocations = new Map<number, ReadonlyMap<number, Relocation>>();
@@ -32,7 +32,7 @@ export class ShippedModule implements ShippedObject {
     for (const symbol of file.symbols) {
       if (symbol.name === '' || symbol.type === STT.FILE || symbol.type === STT.SECTION) continue;
       if (symbol.section === undefined) {
-        this.#imports.add(symbol.name);
+        this.imports.add(symbol.name);
         continue;
       }
       const address = addressIn(symbol.section.index, Number(symbol.st_value));
@@ -82,10 +82,6 @@ export class ShippedModule implements ShippedObject {
     const addend = Number(relocation.r_addend);
     if (symbol.section === undefined) return { kind: 'symbol', name: symbol.name, addend };
     return { kind: 'address', address: addressIn(symbol.section.index, Number(symbol.st_value) + addend) };
-  }
-
-  imports(name: string): boolean {
-    return this.#imports.has(name);
   }
 
   isInit(address: Address): boolean {

@@ -35,8 +35,8 @@ export interface ShippedObject {
    * @returns what the field refers to, or undefined where nothing was relocated
    */
   pointedTo(address: Address, kind: RelocationKind): Pointed | undefined;
-  /** @returns whether it leaves the symbol undefined, for another object's export to bind; never true of vmlinux */
-  imports(name: string): boolean;
+  /** Symbols that it leaves undefined, for other objects' exports to bind; none of vmlinux. */
+  readonly imports: ReadonlySet<string>;
   /** @returns whether the memory there is given back after boot or after the module's init */
   isInit(address: Address): boolean;
   /** @returns whether the symbol of that name at that address is visible outside of its unit */

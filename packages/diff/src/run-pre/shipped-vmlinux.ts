@@ -20,6 +20,7 @@ type NamedAddress = Pick<KernelSymbol, 'name' | 'address' | 'type'>;
 /** The shipped vmlinux: relocated already, so a field is read back by doing the relocation's sum the other way. */
 export class ShippedVmlinux implements ShippedObject {
   readonly name = 'vmlinux';
+  readonly imports: ReadonlySet<string> = new Set();
   readonly #image: KernelImage;
   readonly #symbols: SymbolTable;
   readonly #ftraceSites: FtraceSites;
@@ -67,10 +68,6 @@ export class ShippedVmlinux implements ShippedObject {
           ? view.getInt32(0, true)
           : view.getUint32(0, true);
     return { kind: 'address', address: kind.pcRelative ? address + value : value };
-  }
-
-  imports(): boolean {
-    return false;
   }
 
   isInit(address: Address): boolean {
