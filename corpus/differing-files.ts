@@ -1,6 +1,7 @@
 import type { BuildGround } from '@kstitch/build/build-livepatch';
 import { findAffectedUnits } from '@kstitch/build/patch/affected-units';
 import { applyPatches } from '@kstitch/build/patch/apply-patch';
+import { mulberry32 } from '@kstitch/build/verify-kernel';
 import { silentContext } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 
@@ -58,15 +59,4 @@ export function drawSample<T>(files: readonly T[], count: number, seed: number):
   }
   const drawn = new Set(indices.slice(0, count));
   return files.filter((_, index) => drawn.has(index));
-}
-
-/** A small random generator (Tommy Ettinger's Mulberry32): the same numbers on every machine. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let value = Math.imul(state ^ (state >>> 15), state | 1);
-    value ^= value + Math.imul(value ^ (value >>> 7), value | 61);
-    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

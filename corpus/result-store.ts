@@ -55,12 +55,15 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** Packages that have no part in what a build says. */
 const apart = /^packages\/(?:cli|vm|testkit)\//;
 
-/** @returns a hash of the sources that decide about results: those of the stages, and of the comparison here */
-export function hashOfSources(): string {
+/**
+ * @param judges - patterns of further files that judge
+ * @returns a hash of the sources that decide about results: those of the stages, and of the comparison here
+ */
+export function hashOfSources(judges: readonly string[] = []): string {
   const hash = createHash('sha256');
   const files = globSync(['packages/*/src/**/*.{ts,c,h}', 'corpus/*.ts'], { cwd: root }).toSorted();
-  for (const file of files) {
-    if (apart.test(file) || file.endsWith('.test.ts') || !decides(file)) continue;
+  const own = files.filter(file => !apart.test(file) && !file.endsWith('.test.ts') && decides(file));
+  for (const file of [...own, ...globSync([...judges], { cwd: root }).toSorted()]) {
     hash.update(`${file}\0`).update(readFileSync(join(root, file)));
   }
   return hash.digest('hex').slice(0, 16);

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { root } from './repository.ts';
-import { formatTotals } from './run-tests.ts';
+import { formatTotals, gateTiers } from './run-tests.ts';
 import { runTests } from './test.ts';
 
 /**
@@ -46,7 +46,7 @@ for (const { name, command, help } of checks) {
   }
 }
 
-const tests = await runTests([], undefined);
+const tests = await runTests(gateTiers, undefined);
 totals.passed += tests.passed;
 totals.failed += tests.failed;
 totals.skipped += tests.skipped;

@@ -7,21 +7,25 @@ import type { Progress } from '@kstitch/report/context';
 import { findFiles, root } from './repository.ts';
 
 /**
- * Three tiers, told apart by the file's name: what needs nothing but the repository and a compiler, what needs a downloaded kernel,
- * what needs a virtual machine.
+ * Four tiers, told apart by the file's name: what needs nothing but the repository and a compiler, what needs a downloaded kernel,
+ * what needs a virtual machine, and what needs one for so long that only `npm run test:vm` runs it.
  */
 export const tiers = {
   unit: {
     needs: 'nothing',
-    pattern: /^(?!.*\.(?:kit|vm)\.test\.ts$)/,
+    pattern: /^(?!.*\.(?:kit|vm|long)\.test\.ts$)/,
     concurrency: availableParallelism(),
     minutes: 2,
   },
   kit: { needs: 'a kernel kit', pattern: /\.kit\.test\.ts$/, concurrency: 1, minutes: 10 },
   vm: { needs: 'a virtual machine', pattern: /\.vm\.test\.ts$/, concurrency: 1, minutes: 10 },
+  long: { needs: 'a virtual machine', pattern: /\.long\.test\.ts$/, concurrency: 1, minutes: 60 },
 } as const;
 
 export type Tier = keyof typeof tiers;
+
+/** What `npm test` runs. */
+export const gateTiers = ['unit', 'kit', 'vm'] as const satisfies readonly Tier[];
 
 export interface Totals {
   passed: number;

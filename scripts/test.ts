@@ -4,7 +4,7 @@ import { TerminalProgress } from '@kstitch/cli/terminal-progress';
 import { findTests, formatTotals, runTier, type Tier, type Totals, tiers } from './run-tests.ts';
 
 /**
- * Runs tests: all of them, some tiers (`unit`, `kit`, `vm`), or those whose paths hold one of the words given;
+ * Runs tests: all of them, some tiers (`unit`, `kit`, `vm`, `long`), or those whose paths hold one of the words given;
  * a word that begins with a slash is a test file anywhere.
  *
  *   node scripts/test.ts unit

@@ -51,6 +51,8 @@ export interface Architecture {
   readonly thunkPrefix: string;
   /** How an instruction and an entry of a table hold a distance of four bytes. */
   readonly distanceType: number;
+  /** Type of the relocation that makes a direct branch lead elsewhere; its field has four bytes. */
+  readonly branchType: number;
   /** What a function must begin with to be called through a pointer where CET is enforced. */
   readonly landingPad: readonly number[];
   /** The symbol that a compiler-made ftrace site calls. */

@@ -20,6 +20,10 @@ test('decode() gives starts, lengths, flow and targets', () => {
   assert.deepEqual([...instructions.targets], [5, 12, noTarget, noTarget, 0]);
 });
 
+test('decode() takes iretq, by which sync_core() serializes the processor, for no return of a function', () => {
+  assert.deepEqual([...x86_64.decode(Uint8Array.from([0x48, 0xcf, 0xc3])).flows], [Flow.other, Flow.return]);
+});
+
 test('pcBias() counts the immediate that stands behind the field', () => {
   const instructions = x86_64.decode(code);
   assert.equal(x86_64.pcBias(instructions, 1), 4);

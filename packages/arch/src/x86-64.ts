@@ -60,6 +60,7 @@ export const x86_64: Architecture = {
   // __x86_return_thunk, __x86_indirect_thunk_rax
   thunkPrefix: '__x86_',
   distanceType: R_X86_64.PC32,
+  branchType: R_X86_64.PLT32,
   // endbr64
   landingPad: [0xf3, 0x0f, 0x1e, 0xfa],
 };
@@ -107,7 +108,7 @@ function takesAddress(code: Uint8Array, field: number): boolean {
 }
 
 function decode(code: Uint8Array): Instructions {
-  const { Decoder, DecoderOptions, Instruction, FlowControl } = iced();
+  const { Decoder, DecoderOptions, Instruction, FlowControl, Mnemonic } = iced();
   const starts = new Uint32Array(code.length);
   const lengths = new Uint8Array(code.length);
   const flows = new Uint8Array(code.length);
@@ -147,7 +148,8 @@ function decode(code: Uint8Array): Instructions {
           flow = Flow.jump;
           break;
         case FlowControl.Return:
-          flow = Flow.return;
+          // `iretq` serializes the processor in sync_core(), and returns from no function.
+          flow = instruction.mnemonic === Mnemonic.Ret ? Flow.return : Flow.other;
           break;
         case FlowControl.Interrupt:
         case FlowControl.XbeginXabortXend:

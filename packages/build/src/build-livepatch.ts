@@ -37,6 +37,7 @@ import { type CompileDatabase, loadCompileDatabase } from './compile/compile-dat
 import { checkCompiler, type Toolchain } from './compile/compiler.ts';
 import type { UnitCommand } from './compile/unit-command.ts';
 import { describeLivepatch } from './describe-livepatch.ts';
+import { findIdentityUnits, type IdentityRequest } from './identity-units.ts';
 import { judgeLivepatch } from './judge-livepatch.ts';
 import { loadKernel, type ShippedKernel } from './kernel/load-kernel.ts';
 import { openKit } from './kit/kit.ts';
@@ -51,6 +52,8 @@ import type { PatchText } from './patch/parse-patch.ts';
 export interface BuildRequest {
   /** Applied in this order, after those of `on`. */
   readonly patches: readonly PatchText[];
+  /** In place of patches: units that the livepatch is to carry unchanged. */
+  readonly identity?: IdentityRequest;
   /** Livepatches that the new one contains, earliest first. */
   readonly on?: readonly Bundle[];
   /** More affected units than this are refused; default {@link defaultMaxUnits}. */
@@ -125,26 +128,29 @@ export async function buildOn(
     request.on ?? [],
     request.patches,
   );
-  const patch = await applyPatches(context, kernel.kit, patches);
-  const commands = await findAffectedUnits(context, kernel.kit, database, patch, {
-    maxUnits: request.maxUnits ?? defaultMaxUnits,
-  });
+  const { identity } = request;
+  const { patch, commands } =
+    identity === undefined
+      ? await findPatchedUnits(context, { kernel, database }, patches, request.maxUnits)
+      : await findIdentityUnits(kernel.kit, database, identity);
 
   return await withTemporaryDirectory('build', async work => {
     // Every unit before and after, and where that differs, as shipped. From here on the source is not looked at again.
-    const changed = await compileChanged(context, kernel.kit, toolchain, patch, commands, work);
+    const wanted = identity === undefined ? 'differing' : 'all';
+    const changed = await compileChanged(context, kernel.kit, toolchain, patch, commands, work, wanted);
 
     // Findings name functions and offsets; who reads them wants lines.
     const locate = async (findings: readonly Diagnostic[]) =>
       await locateFindings(context, { kit: kernel.kit, patch, changed }, findings);
 
     // What must be in the livepatch. All units are judged before any finding stops the run.
-    const units = await progress.step('compare', () => diffAll(kernel, changed, locate));
+    const units = await progress.step('compare', () => diffAll(kernel, changed, identity, locate));
     const patched = units.filter(
       ({ difference: { selection } }) => selection.atoms.length + selection.states.length > 0,
     );
     context.diagnostics.push(...(await locate(units.flatMap(unit => unit.difference.diagnostics))));
-    if (patched.length === 0) throw noDifference(commands);
+    if (identity !== undefined) checkLeftOut(identity, units);
+    if (patched.length === 0) throw noDifference(commands, identity);
 
     // One object a unit, then one module. Names are final: they depend on the inputs alone.
     const moduleName = livepatchModuleName(
@@ -188,6 +194,7 @@ export async function buildOn(
     const bundle = describeLivepatch({
       patches,
       patch,
+      identity: identity !== undefined,
       kernel,
       toolchain,
       plan,
@@ -200,14 +207,26 @@ export async function buildOn(
   });
 }
 
+async function findPatchedUnits(
+  context: Context,
+  { kernel, database }: BuildGround,
+  patches: readonly PatchText[],
+  maxUnits = defaultMaxUnits,
+) {
+  const patch = await applyPatches(context, kernel.kit, patches);
+  return { patch, commands: await findAffectedUnits(context, kernel.kit, database, patch, { maxUnits }) };
+}
+
 /**
  * @throws Refusal - with the findings of all units
  */
 async function diffAll(
   kernel: ShippedKernel,
   changed: readonly ChangedUnit[],
+  identity: IdentityRequest | undefined,
   locate: (findings: readonly Diagnostic[]) => Promise<readonly Diagnostic[]>,
 ): Promise<readonly PatchedUnit[]> {
+  const identityBut = identity && new Set(identity.leaveOut);
   const units: PatchedUnit[] = [];
   const { peersOf, diagnostics } = await findAllPeers(changed);
   const findings = [...diagnostics];
@@ -224,6 +243,7 @@ async function diffAll(
             asShipped: readElf(bytes.asShipped, `${command.object} as shipped`),
             before: readElf(bytes.before, `${command.object} before`),
             after: readElf(bytes.after, `${command.object} after`),
+            ...(identityBut && { identityBut }),
           },
           kernel.symbolsFor(shipped),
           x86_64,
@@ -327,7 +347,7 @@ function extractAll(
 
 /** Everything that decides about the bytes of the module, so that two different livepatches never share a name. */
 function inputHash(
-  request: Pick<BuildRequest, 'name'>,
+  request: Pick<BuildRequest, 'name' | 'identity'>,
   kernel: ShippedKernel,
   toolchain: Toolchain,
   patch: AppliedPatch,
@@ -341,12 +361,23 @@ function inputHash(
     toolchain.compiler,
     toolchain.linker,
     patch.patches.map(({ sha256 }) => sha256),
+    ...(request.identity === undefined ? [] : [request.identity.units, request.identity.leaveOut ?? []]),
   ];
   return createHash('sha256').update(JSON.stringify(inputs)).digest('hex');
 }
 
-function noDifference(commands: readonly UnitCommand[]): KstitchError {
+/** A typing error would leave in what was to be left out, and that may hang the machine. */
+function checkLeftOut({ leaveOut = [] }: IdentityRequest, units: readonly PatchedUnit[]): void {
+  const left = new Set(units.flatMap(({ difference }) => difference.leftOut.map(({ name }) => name)));
+  const unknown = leaveOut.filter(name => !left.has(name));
+  if (unknown.length > 0)
+    throw new KstitchError('usage', `no unit has a function '${unknown.join("', '")}' to leave out`);
+}
+
+function noDifference(commands: readonly UnitCommand[], identity: IdentityRequest | undefined): KstitchError {
   const names = commands.map(command => command.source).join(', ');
+  if (identity !== undefined)
+    return new KstitchError('identity-empty', `no function of ${names} can be carried unchanged`);
   return new KstitchError('no-functional-difference', `the patch makes no functional difference to ${names}`);
 }
 

@@ -15,6 +15,8 @@ import type { PatchText } from './patch/parse-patch.ts';
 /** What there is to tell about a finished livepatch. */
 export interface LivepatchStory {
   readonly patches: readonly PatchText[];
+  /** Whether the units are carried unchanged. */
+  readonly identity: boolean;
   readonly patch: AppliedPatch;
   readonly kernel: ShippedKernel;
   readonly toolchain: Toolchain;
@@ -67,6 +69,7 @@ export function describeLivepatch(story: LivepatchStory): Bundle {
       callbacks: object.callbacks.map(({ kind, name, unit }) => ({ kind, name, unit })),
     })),
     states: plan.states,
+    identity: story.identity ? units.map(describeIdentity) : [],
     newSymbols: units.flatMap(newSymbols),
     references: plan.references.flatMap(({ object, name, sympos, gate }) => {
       const count = counts.get(`${object} ${name} ${sympos}`) ?? 0;
@@ -100,7 +103,17 @@ const whyWord = {
   changed: 'changed',
   'cold part changed': 'cold',
   'calls a changed function': 'calls',
+  identity: 'identity',
 } as const satisfies Record<PatchReason, BundleFunction['why']>;
+
+function describeIdentity({ command, object, difference }: PatchedUnit): Bundle['identity'][number] {
+  return {
+    unit: command.source,
+    object,
+    carried: difference.selection.patched.length,
+    leftOut: difference.leftOut.map(({ name, why }) => ({ name, why })),
+  };
+}
 
 function newSymbols({ command, difference: { selection } }: PatchedUnit): Bundle['newSymbols'] {
   const old = new Set(selection.patched.map(f => f.atom));

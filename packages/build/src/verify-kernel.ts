@@ -123,7 +123,7 @@ export function sampleUnits(
 }
 
 /** A small random generator (Tommy Ettinger's Mulberry32): the same numbers on every machine. */
-function mulberry32(seed: number): () => number {
+export function mulberry32(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

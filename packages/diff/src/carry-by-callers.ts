@@ -13,15 +13,15 @@ import type { Correlation } from './correlate.ts';
 import type { Atom, Reference, Unit } from './unit/atom.ts';
 import { coldParentOf } from './unit/names.ts';
 
-/** Why a function is redirected. */
-export type PatchReason = ChangeReason | 'calls a changed function';
+/** Why a function is redirected; `identity`: it did not change at all, but the livepatch is to carry it (identity.ts). */
+export type PatchReason = ChangeReason | 'calls a changed function' | 'identity';
 
 export interface CarryInput {
   readonly before: Unit;
   readonly after: Unit;
   readonly correlation: Correlation;
   /** After-functions that differ. */
-  readonly changed: ReadonlyMap<Atom, ChangeReason>;
+  readonly changed: ReadonlyMap<Atom, PatchReason>;
   /** @returns whether livepatch can redirect a function of the after-unit, or else has to say itself why not */
   readonly canRedirect: (atom: Atom) => boolean;
   /** @returns whether the reference of a function is the target of a call or jump */
@@ -37,11 +37,13 @@ export interface Carriage {
 
 export function carryByCallers(input: CarryInput): Carriage {
   const { after, changed, canRedirect } = input;
-  const uses = new Uses(input);
   const redirected = new Map<Atom, PatchReason>(changed);
   const carried = new Set<Atom>();
+  // Which takes reading the whole unit, and is seldom asked for.
+  let uses: Uses | undefined;
   for (const atom of changed.keys()) {
     if (canRedirect(atom)) continue;
+    uses ??= new Uses(input);
     const load = findCarriers(atom, input, uses);
     if (load === undefined) continue;
     for (const each of load.carried) {

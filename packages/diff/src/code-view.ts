@@ -3,9 +3,9 @@
  * function is a reference, relocation fields and sites that the kernel's tools rewrite are blank.
  */
 import type { Architecture } from '@kstitch/arch/architecture';
-import { Flow, noTarget } from '@kstitch/arch/instructions';
 import { isJumpLabelNop, jumpLabelSites } from './run-pre/jump-label-sites.ts';
 import type { Atom, Reference, Target, Unit } from './unit/atom.ts';
+import { distanceAt, findLocalBranches } from './unit/local-branches.ts';
 
 export interface CodeView {
   readonly bytes: Uint8Array;
@@ -86,27 +86,16 @@ export class CodeViews {
   }
 
   #addLocalBranches(atom: Atom, bytes: Uint8Array, references: Reference[]): void {
-    const neighbours = this.neighbours(atom);
-    if (neighbours.length < 2) return;
     const relocated = new Set(references.map(reference => reference.offset));
-    const code = this.#arch.decode(atom.bytes);
-    for (let i = 0; i < code.count; i += 1) {
-      const target = code.targets[i] ?? noTarget;
-      const end = (code.starts[i] ?? 0) + (code.lengths[i] ?? 0);
-      if (code.flows[i] === Flow.other || target === noTarget || (target >= 0 && target < atom.size))
-        continue;
-      const width = distanceAt(atom.bytes, end, 4) === target - end ? 4 : 1;
-      const field = end - width;
-      if (relocated.has(field) || distanceAt(atom.bytes, end, width) !== target - end) continue;
-      const place = atom.offset + target;
-      const to = neighbours.findLast(({ offset }) => offset <= place);
-      if (to === undefined || place >= to.offset + to.size) continue;
-      bytes.fill(0, field, end);
+    const isRelocated = (field: number) => relocated.has(field);
+    for (const branch of findLocalBranches(atom, this.neighbours(atom), this.#arch, isRelocated)) {
+      const { field, width, to, offset } = branch;
+      bytes.fill(0, field, field + width);
       references.push({
         offset: field,
         type: comparableType(width, true, true),
         bias: width,
-        target: { kind: 'atom', atom: to, offset: place - to.offset },
+        target: { kind: 'atom', atom: to, offset },
       });
     }
   }
@@ -145,13 +134,6 @@ function jumpTarget(atom: Atom, bytes: Uint8Array, offset: number, length: 2 | 5
   if (bytes[offset] !== (length === 2 ? 0xeb : 0xe9)) return undefined;
   const distance = distanceAt(bytes, offset + length, length === 2 ? 1 : 4);
   return distance === undefined ? undefined : { kind: 'atom', atom, offset: offset + length + distance };
-}
-
-/** The signed number of `width` bytes that ends at `end`. */
-function distanceAt(bytes: Uint8Array, end: number, width: 1 | 4): number | undefined {
-  if (end < width || end > bytes.length) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset + end - width, width);
-  return width === 1 ? view.getInt8(0) : view.getInt32(0, true);
 }
 
 function isOnePlace(a: Target, b: Target): boolean {

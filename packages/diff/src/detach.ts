@@ -52,6 +52,7 @@ class Detacher {
         atoms,
         symbolNames: new Set(),
         namedByUnknown: new Map(),
+        shortBranches: new Map(),
         requests: { callbacks: [], states: selection.unit.requests.states },
       },
       patched: selection.patched.map(f => ({ ...f, atom: this.#atom(f.atom) })),

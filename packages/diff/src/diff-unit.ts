@@ -4,6 +4,7 @@ import type { ElfFile } from '@kstitch/elf/model';
 import { type Diagnostic, stopOnRefusals } from '@kstitch/report/diagnostic';
 import { compareUnits } from './compare.ts';
 import { correlate } from './correlate.ts';
+import { carryUnchanged, type LeftOut, noteLeftOut, type UnpatchedUnit } from './identity.ts';
 import { noPeers, type Peers } from './peers.ts';
 import type { KernelSymbols } from './references.ts';
 import { type PlacementFigures, placeUnit } from './run-pre/place-unit.ts';
@@ -21,12 +22,16 @@ export interface CompiledUnit {
   readonly before: ElfFile;
   /** The patched source with these, untouched lines at their old numbers. */
   readonly after: ElfFile;
+  /** That the unit is not patched and its functions are carried all the same, but for those of these names. */
+  readonly identityBut?: ReadonlySet<string>;
 }
 
 export interface UnitDifference {
   /** What goes into the livepatch; nothing where `selection.atoms` is empty. */
   readonly selection: Selection;
   readonly runPre: PlacementFigures & { readonly widthOnly: number };
+  /** Functions that an identity livepatch does not carry. */
+  readonly leftOut: readonly LeftOut[];
   /** Cautions and notes. */
   readonly diagnostics: readonly Diagnostic[];
 }
@@ -47,8 +52,8 @@ export function diffUnit(
   peers: Peers = noPeers,
 ): UnitDifference {
   const asShipped = readUnit(unit.asShipped, unit.name, arch, sizes);
-  const before = readUnit(unit.before, unit.name, arch, sizes);
-  const after = readUnit(unit.after, unit.name, arch, sizes);
+  const before = readUnit(unit.before, unit.name, arch, sizes, { movable: true });
+  const after = readUnit(unit.after, unit.name, arch, sizes, { movable: true });
 
   // Does what we compile run there? Only then is a comparison of our objects one with the running kernel.
   const placed = placeUnit(asShipped, symbols.shipped, arch);
@@ -63,7 +68,7 @@ export function diffUnit(
   const comparison = compareUnits(before, after, correlation, arch);
   stopOnRefusals(comparison.diagnostics);
 
-  const selection = select({
+  const found: UnpatchedUnit = {
     before,
     after,
     correlation,
@@ -74,12 +79,24 @@ export function diffUnit(
     peers,
     arch,
     sizes,
-  });
+  };
+  const { carried: changed, leftOut } =
+    unit.identityBut === undefined
+      ? { carried: comparison.changed, leftOut: [] }
+      : carryUnchanged(found, unit.identityBut);
+
+  const selection = select({ ...found, changed });
   stopOnRefusals(selection.diagnostics);
 
   return {
     selection,
     runPre: { ...placed.placement.figures, widthOnly: shippedTwins.widthOnly },
-    diagnostics: [...placed.diagnostics, ...comparison.diagnostics, ...selection.diagnostics],
+    leftOut,
+    diagnostics: [
+      ...placed.diagnostics,
+      ...comparison.diagnostics,
+      ...noteLeftOut(unit.name, symbols.shipped.name, leftOut),
+      ...selection.diagnostics,
+    ],
   };
 }

@@ -78,6 +78,8 @@ export interface SelectInput {
   readonly after: Unit;
   readonly correlation: Correlation;
   readonly comparison: Comparison;
+  /** After-functions that are to be patched. */
+  readonly changed: ReadonlyMap<Atom, PatchReason>;
   /** As-shipped atom of each before-atom. */
   readonly shippedTwins: ShippedTwins;
   readonly placement: Placement;
@@ -85,6 +87,8 @@ export interface SelectInput {
   readonly peers: Peers;
   readonly arch: Architecture;
   readonly sizes: EntrySizes;
+  /** Decoded functions of the units, kept from one selection to the next; default: of this one alone. */
+  readonly instructions?: Map<Atom, Instructions>;
 }
 
 export function select(input: SelectInput): Selection {
@@ -108,10 +112,11 @@ class Selector {
   readonly #hazards = new Set<string>();
   readonly #diagnostics: Diagnostic[] = [];
   readonly #pending: Atom[] = [];
-  readonly #instructions = new Map<Atom, Instructions>();
+  readonly #instructions: Map<Atom, Instructions>;
 
   constructor(input: SelectInput) {
     this.#input = input;
+    this.#instructions = input.instructions ?? new Map();
     this.#loadingOrder = new LoadingOrder({
       symbols: input.symbols,
       sizes: input.sizes,
@@ -122,7 +127,6 @@ class Selector {
     this.#deadEnds = new DeadEnds(input.after, input.symbols, input.arch);
     this.#carriage = carryByCallers({
       ...input,
-      changed: input.comparison.changed,
       canRedirect: atom => this.#hasFtraceSite(atom),
       isBranch: (atom, reference) => this.#isBranch(atom, reference),
     });
@@ -268,6 +272,11 @@ class Selector {
       const text = `section '${table}', for which there is no rule, refers to '${atom.name || atom.section.name}'`;
       this.#diagnostics.push(diagnostic('section-unsupported', this.#place(atom, 0), text));
     }
+    const shortBranch = this.#input.after.shortBranches.get(atom);
+    if (shortBranch !== undefined) {
+      const text = `${atom.name}() has a branch of two bytes to a function that lies beside it in section '${atom.section.name}'`;
+      this.#diagnostics.push(diagnostic('short-branch', this.#place(atom, shortBranch), text));
+    }
     const parent = coldParentOf(atom.name);
     if (parent !== undefined) {
       this.#hazards.add(`${parent}() has a cold part, which the kernel's stack check does not cover`);
@@ -341,9 +350,11 @@ class Selector {
     if (comparison.replaced.has(to)) return { kind: 'copy', atom: to };
     if (to.kind === 'function') {
       const parent = coldParentOf(to.name);
-      if (to === atom || parent === atom.name || coldParentOf(atom.name) === to.name)
-        return { kind: 'copy', atom: to };
+      if (parent === atom.name) return { kind: 'copy', atom: to };
       const isCode = this.#isCode(atom, entry, reference);
+      // A place within a function belongs to it; its entry may be an address that it hands out, like that of any other.
+      const isPlace = isCode || entry !== undefined || target.offset !== to.entry;
+      if (isPlace && (to === atom || coldParentOf(atom.name) === to.name)) return { kind: 'copy', atom: to };
       if (this.#carriage.carried.has(to)) {
         this.#noteUse(atom, entry, reference, to.name);
         if (this.#isTailCall(atom, reference)) this.#noteUnseen(to);

@@ -17,6 +17,14 @@ const bundle: Bundle = {
     },
   ],
   states: [{ id: 1, version: 2, unit: 'fs/ext4/mballoc.c' }],
+  identity: [
+    {
+      unit: 'fs/ext4/mballoc.c',
+      object: 'vmlinux',
+      carried: 70,
+      leftOut: [{ name: 'ext4_init_mballoc', why: 'init-code' }],
+    },
+  ],
   newSymbols: [{ name: 'ext4_mb_helper', unit: 'fs/ext4/mballoc.c', kind: 'function' }],
   references: [{ object: 'vmlinux', name: '_rs.24', sympos: 1, gate: 'vmlinux', count: 2 }],
   exportedSymbols: ['__fentry__'],

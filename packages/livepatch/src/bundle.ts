@@ -32,9 +32,10 @@ const patchedFunction = record({
   unit: text,
   /**
    * `changed`: its code differs. `cold`: only its `.cold` part does, which can be reached in no other way. `calls`: it
-   * calls a function that differs and cannot be redirected itself.
+   * calls a function that differs and cannot be redirected itself. `identity`: nothing differs, and it is carried to test
+   * kstitch.
    */
-  why: z.enum(['changed', 'cold', 'calls']),
+  why: z.enum(['changed', 'cold', 'calls', 'identity']),
 });
 
 /** A function that livepatch calls while it patches or unpatches the object. */
@@ -64,6 +65,17 @@ const bundle = record({
   }),
   objects: list(record({ name: objectName, functions: list(patchedFunction), callbacks: list(callback) })),
   states: list(state),
+  /** Units whose functions are carried unchanged; such a livepatch has no patches. */
+  identity: list(
+    record({
+      unit: text,
+      object: objectName,
+      /** Functions that are carried. */
+      carried: count,
+      /** Functions that are not; `why` is `init-code`, `not-wanted`, or the code of what would be refused. */
+      leftOut: list(record({ name, why: name })),
+    }),
+  ).default([]),
   /** Functions and data that the running kernel has not: `name` in the module. */
   newSymbols: list(record({ name, unit: text, kind: z.enum(['function', 'data']) })),
   /** What livepatch looks up in the running kernel. */

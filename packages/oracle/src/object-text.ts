@@ -76,6 +76,28 @@ export class ObjectText {
     this.#relocations = tables.relocations;
   }
 
+  /**
+   * @param branches - relocations that the assembler could have left and did not
+   * @returns the object as if it had: their fields, of four bytes, are empty
+   */
+  withRelocations(
+    branches: readonly { readonly section: TextSection; readonly relocation: TextRelocation }[],
+  ): ObjectText {
+    const file = Buffer.from(this.#file);
+    const relocations = new Map(this.#relocations);
+    for (const { section, relocation } of branches) {
+      file.fill(0, section.fileOffset + relocation.offset, section.fileOffset + relocation.offset + 4);
+      relocations.set(section.index, [...(relocations.get(section.index) ?? []), relocation]);
+    }
+    return new ObjectText(this.path, file, {
+      sections: this.sections,
+      symbols: this.symbols,
+      relocations: new Map(
+        [...relocations].map(([index, each]) => [index, each.toSorted((a, b) => a.offset - b.offset)]),
+      ),
+    });
+  }
+
   section(index: number): TextSection {
     const section = this.sections[index];
     if (section === undefined) throw unreadable(this.path, `it has no section ${index}`);

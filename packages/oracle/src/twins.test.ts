@@ -44,6 +44,13 @@ test('findTwins() sees through the numbers of BTF ids', { skip }, async () => {
   assert.deepEqual(await changedBetween(source(760), source(768)), []);
 });
 
+test('findTwins() knows what .meminit.text holds, which stays in memory', { skip }, async () => {
+  const source = '__attribute__((section(".meminit.text"))) int a(void) { return 1; }';
+  const side = await sideOf(compiled(source));
+  const twins = findTwins(await sideOf(compiled(source)), side);
+  assert.ok(twins.hasNamesake(partNamed(side, 'a')));
+});
+
 test('findTwins() takes a function for changed that reads a changed table', { skip }, async () => {
   const table = (value: number) => `static const int table[4] = {1, 2, 3, ${value}};`;
   const functions = 'int a(int i) { return table[i]; } int b(int i) { return g("b", i); }';

@@ -66,9 +66,12 @@ function bucketsOf(unit: UnitParts): Map<string, Part[]> {
   return buckets;
 }
 
-/** What runs at boot or when a module is loaded: nothing of it can be patched, and nothing of it is. */
+/**
+ * What runs at boot or when a module is loaded: nothing of it can be patched, and nothing of it is. `.meminit.text` stays in
+ * memory where the kernel can add memory (CONFIG_MEMORY_HOTPLUG), and code that stays refers to it.
+ */
 function isInit({ section: { name } }: Part): boolean {
-  return /^\.(init|exit|meminit|memexit)\./.test(name);
+  return /^\.(init|exit)\./.test(name);
 }
 
 /** @returns read-only objects whose contents differ: a function that reads one does something else than before */

@@ -49,6 +49,21 @@ test('meaning() knows strings by content and functions by name', { skip }, async
   assert.ok(meanings.includes('external g'));
 });
 
+test('a branch that the assembler resolved means the function that it leads to', { skip }, async () => {
+  const near = '__attribute__((section(".sched.text"), noinline))';
+  const source = `
+    int x(int); static ${near} int a(int i) { return x(i) * 3; } static ${near} int b(int i) { return x(i) + 7; }
+    ${near} int f(int i) { while (x(i)) i += b(i); return a(i) + 1; }`;
+  const meanings = await meaningsIn(source, 'f');
+  assert.deepEqual(meanings.toSorted(), ['a+0', 'b+0', 'external x']);
+  // The distance is no part of the function: in a livepatch it is another.
+  const { unit } = await sideOf(compiled(source));
+  const { section } = unit.named('f')[0]!;
+  for (const { offset, listedIn } of unit.object.relocations(section.index)) {
+    if (listedIn === '') assert.equal(unit.object.bytes(section, offset, 4).readInt32LE(0), 0);
+  }
+});
+
 test('meaning() cuts code without a name where the next piece begins', { skip }, async () => {
   const source = `
     void f(void) {

@@ -3,7 +3,8 @@
  *
  * A PC-relative field is followed by the rest of its instruction, and the addend is counted from there: `cmpb $1, flag(%rip)`
  * has -5 where `mov flag(%rip), %al` has -4. Where that decides which of several objects of a section is meant, objdump is
- * asked where the instruction ends.
+ * asked where the instruction ends. It is also asked where functions of one section (`.sched.text`) branch to each other: the
+ * assembler knew the distance and left no relocation, and in a livepatch the distance is another.
  */
 import { run } from '@kstitch/host/run';
 import {
@@ -49,6 +50,8 @@ export type Meaning =
 const maxLead = 64;
 /** Sections that objdump is asked about by name; more, and it is asked about all. */
 const maxNamedSections = 1000;
+/** `call   1f0 <preempt_schedule_common>`, `cs jmp 20 <schedule>`, `jne,pn 30 <a+0x10>` */
+const branchTarget = /:\t(?:[a-z0-9]+ )*(?:call|j[a-z]+)(?:,p[nt])? +([0-9a-f]+) </;
 /** Bytes of objdump's output that are read at most. */
 const maxObjdumpOutput = 512 * 1024 * 1024;
 
@@ -178,8 +181,10 @@ export async function readUnitParts(path: string, signal: AbortSignal): Promise<
   const object = await readObjectText(path, signal);
   const parts = cutIntoParts(object);
   const sections = sectionsToDecode(object, parts);
-  const ends = sections.length === 0 ? new Map() : await readInstructionEnds(object, sections, signal);
-  return new UnitParts(object, parts, ends);
+  if (sections.length === 0) return new UnitParts(object, parts, new Map());
+  const { ends, branches } = await readInstructions(object, sections, signal);
+  const resolved = branches.flatMap(branch => resolvedBranch(object, parts, branch));
+  return new UnitParts(object.withRelocations(resolved), parts, ends);
 }
 
 function cutIntoParts(object: ObjectText): Map<number, Part[]> {
@@ -234,6 +239,43 @@ function cutIntoParts(object: ObjectText): Map<number, Part[]> {
   return parts;
 }
 
+/** A direct branch, as objdump shows it: where it ends, where it leads. */
+interface Branch {
+  readonly section: TextSection;
+  readonly end: number;
+  readonly to: number;
+}
+
+/** @returns the relocation that a branch out of its function lacks */
+function resolvedBranch(
+  object: ObjectText,
+  parts: ReadonlyMap<number, readonly Part[]>,
+  { section, end, to }: Branch,
+) {
+  const own = parts.get(section.index) ?? [];
+  const around = own.find(part => part.start < end && end <= part.start + part.size);
+  const target = own.find(part => part.start <= to && to < part.start + part.size);
+  if (around === undefined || target === undefined || around === target) return [];
+  const field = end - 4;
+  const symbol = object.symbols.find(
+    ({ name, place, value }) =>
+      place === section.index && value === target.start && target.names.includes(name),
+  );
+  if (symbol === undefined) return [];
+  const distance = object.bytes(section, field, 4);
+  // One of two bytes, or with a relocation.
+  if (distance.length < 4 || distance.readInt32LE(0) !== to - end) return [];
+  if (object.relocationsIn(section.index, field, 4).length > 0) return [];
+  const relocation = {
+    offset: field,
+    type: 'R_X86_64_PLT32',
+    symbol,
+    addend: to - target.start - 4,
+    listedIn: '',
+  };
+  return [{ section, relocation }];
+}
+
 function rank(bind: string, type: string): number {
   return (bind === 'GLOBAL' ? 0 : bind === 'WEAK' ? 2 : 1) + (type === 'NOTYPE' ? 3 : 0);
 }
@@ -245,24 +287,25 @@ function sectionsToDecode(object: ObjectText, parts: ReadonlyMap<number, readonl
     .filter(
       section =>
         section.flags.includes('X') &&
-        object
-          .relocations(section.index)
-          .some(
-            ({ type, symbol }) =>
-              isRelative(type) &&
-              symbol.type === 'SECTION' &&
-              typeof symbol.place === 'number' &&
-              parts.get(symbol.place)?.length !== 1,
-          ),
+        ((parts.get(section.index)?.length ?? 0) > 1 ||
+          object
+            .relocations(section.index)
+            .some(
+              ({ type, symbol }) =>
+                isRelative(type) &&
+                symbol.type === 'SECTION' &&
+                typeof symbol.place === 'number' &&
+                parts.get(symbol.place)?.length !== 1,
+            )),
     );
 }
 
-/** @returns where instructions end, ascending, by section */
-async function readInstructionEnds(
+/** @returns where instructions end, ascending, by section, and all direct branches */
+async function readInstructions(
   object: ObjectText,
   sections: readonly TextSection[],
   signal: AbortSignal,
-): Promise<Map<number, number[]>> {
+): Promise<{ readonly ends: Map<number, number[]>; readonly branches: readonly Branch[] }> {
   const names = [...new Set(sections.map(section => section.name))];
   const chosen = names.length > maxNamedSections ? [] : names.flatMap(name => ['-j', name]);
   const args = ['-d', '-w', '-z', '--no-show-raw-insn', ...chosen, object.path];
@@ -278,20 +321,30 @@ async function readInstructionEnds(
   }
   let section: TextSection | undefined;
   let starts: number[] = [];
+  const branches: Branch[] = [];
+  let open: Omit<Branch, 'end'> | undefined;
   for (const line of stdout.split('\n')) {
     const head = /^Disassembly of section (.*):$/.exec(line);
     if (head !== null) {
+      if (open !== undefined) branches.push({ ...open, end: open.section.size });
       section = waiting.get(head[1] ?? '')?.shift();
       if (section === undefined)
         throw unreadable(object.path, `objdump shows a section that is not there: '${line}'`);
       starts = [];
+      open = undefined;
       ends.set(section.index, starts);
     } else if (section !== undefined) {
       const colon = line.indexOf(':\t');
       // An instruction ends where the next begins.
-      if (colon > 0) starts.push(Number.parseInt(line.slice(0, colon), 16));
+      if (colon <= 0) continue;
+      const start = Number.parseInt(line.slice(0, colon), 16);
+      starts.push(start);
+      if (open !== undefined) branches.push({ ...open, end: start });
+      const to = branchTarget.exec(line)?.[1];
+      open = to === undefined ? undefined : { section, to: Number.parseInt(to, 16) };
     }
   }
+  if (open !== undefined) branches.push({ ...open, end: open.section.size });
   for (const [index, each] of ends) each.push(object.section(index).size);
-  return ends;
+  return { ends, branches };
 }

@@ -32,21 +32,25 @@ export async function testKit(): Promise<TestKit> {
 
 /**
  * @param count - how many
+ * @param extraFlags - behind the kernel's own
  * @returns paths of that many compiled units of the test kernel, without objtool; the same ones each time, kept in the cache
  */
-export async function compiledUnits(count: number): Promise<readonly string[]> {
+export async function compiledUnits(
+  count: number,
+  extraFlags: readonly string[] = [],
+): Promise<readonly string[]> {
   const { kit } = await testKit();
   const context = silentContext();
   const toolchain = await checkCompiler(context, (await loadKernel(kit)).banner);
   const units = sampleUnits(await loadCompileDatabase(kit), { sample: count, seed: 1 });
-  const folder = join(cacheDirectory(), 'test-units', kit.release);
+  const folder = join(cacheDirectory(), 'test-units', kit.release, extraFlags.join(''));
   await mkdir(folder, { recursive: true });
   const jobs = units.map(unit => ({
     label: unit.source,
     work: async () => {
       const path = join(folder, unit.object.replaceAll('/', '_'));
       const output = `${path}.${process.pid}.partial`;
-      await writeAtomically(path, await cachedCompile(context, kit, unit, { output, toolchain }));
+      await writeAtomically(path, await cachedCompile(context, kit, unit, { output, toolchain, extraFlags }));
       return path;
     },
   }));

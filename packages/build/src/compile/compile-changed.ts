@@ -22,6 +22,7 @@ export interface ChangedUnit {
  * Objects wait on disk: memory does not grow with the number of units.
  *
  * @param directory - an empty folder to work in, kept until the last unit was loaded
+ * @param wanted - `all`: also the units that do not differ
  * @returns the units that differ, in the order of `units`
  * @throws Refusal - `compile-error`, of all units together
  * @throws KstitchError - `compile-unpatched-failed`, `host-disk-full`, `interrupted`
@@ -33,12 +34,13 @@ export async function compileChanged(
   patch: AppliedPatch,
   units: readonly UnitCommand[],
   directory: string,
+  wanted: 'differing' | 'all' = 'differing',
 ): Promise<readonly ChangedUnit[]> {
   const compiler = await openUnitCompiler(context, kit, toolchain, patch, units, directory);
 
   // The first of a unit's two objects waits for the other, which is next in the queue.
   const waiting = new Map<UnitCommand, Uint8Array>();
-  const changed = new Set<UnitCommand>();
+  const changed = new Set(wanted === 'all' ? units : []);
   const meet = async (unit: UnitCommand, bytes: Uint8Array) => {
     const other = waiting.get(unit);
     if (other === undefined) {
@@ -47,7 +49,7 @@ export async function compileChanged(
     }
     waiting.delete(unit);
     if (Buffer.compare(bytes, other) !== 0) changed.add(unit);
-    else await unlink(compiler.patchedObject(unit)).catch(() => {});
+    else if (!changed.has(unit)) await unlink(compiler.patchedObject(unit)).catch(() => {});
   };
   const both = units.flatMap(unit =>
     (['before', 'patched'] as const).map(way => {

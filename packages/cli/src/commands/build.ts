@@ -15,6 +15,8 @@ interface BuildOptions extends CommonOptions, PackageOptions {
   readonly output: string;
   readonly on?: readonly string[];
   readonly maxUnits?: number;
+  readonly identity?: readonly string[];
+  readonly leaveOut?: readonly string[];
 }
 
 /** `kstitch build PATCH… --kernel RELEASE` */
@@ -39,18 +41,25 @@ export function addBuild(program: Command, run: Run): void {
         wholeNumber(1, 100_000),
       ),
     )
-    .option('-n, --name <name>', 'name of the livepatch (default: that of the first patch)')
+    .option(
+      '--identity <unit...>',
+      'carry all functions of these .c files of the kernel unchanged, to test kstitch',
+    )
+    .option('--leave-out <function...>', 'with --identity: functions that are not carried')
+    .option('-n, --name <name>', 'name of the livepatch (default: that of the first patch or unit)')
     .option('-o, --output <folder>', 'where the livepatch is written to', '.');
   withPackageOptions(command);
   finish(command, [
     'kstitch build ext4.patch --kernel 6.1.0-55-cloud-amd64 \\\n      --name ext4-mballoc -o out',
     'kstitch build net.patch --on out/kstitch_ext4_mballoc_1a2b3c4d.json \\\n      --kernel 6.1.0-55-cloud-amd64 -o out',
+    'kstitch build --identity net/ipv4/tcp_input.c --kernel 6.1.0-55-cloud-amd64',
   ]);
   command.action((paths: readonly string[], options: BuildOptions) =>
     run('build', options, async (context, shell) => {
       // The patches first: who mistyped a name need not wait for packages.
       const patches: { name: string; bytes: Uint8Array }[] = [];
-      const { bundlePaths, patchPaths } = sortWords(paths, options.on);
+      const identity = identityOf(paths, options);
+      const { bundlePaths, patchPaths } = identity ? noWords : sortWords(paths, options.on);
       const { parseBundle } = await import('@kstitch/livepatch/bundle');
       const on: Bundle[] = [];
       for (const path of bundlePaths)
@@ -64,9 +73,12 @@ export function addBuild(program: Command, run: Run): void {
       const { modulePath, bundlePath, bundle } = await buildLivepatch(context, {
         patches,
         on,
+        ...(identity && { identity }),
         ...(options.maxUnits === undefined ? {} : { maxUnits: options.maxUnits }),
         release: options.kernel,
-        name: options.name ?? nameFrom((patches[0] ?? on[0]?.patches[0])?.name ?? 'livepatch'),
+        name:
+          options.name ??
+          nameFrom((patches[0] ?? on[0]?.patches[0])?.name ?? basename(identity?.units[0] ?? '')),
         outputDirectory: options.output,
       });
       return {
@@ -82,7 +94,10 @@ function renderBuilt(modulePath: string, bundlePath: string, bundle: Bundle, loo
   return paragraphs([
     lines([
       ...bundle.objects.flatMap(object => [
-        ...object.functions.map(({ name }) => `${object.name}: changed function: ${name}()`),
+        ...object.functions.map(
+          ({ name, why }) =>
+            `${object.name}: ${why === 'identity' ? 'unchanged' : 'changed'} function: ${name}()`,
+        ),
         ...object.callbacks.map(({ kind, name }) => `${object.name}: ${kind} callback: ${name}()`),
       ]),
       ...bundle.states.map(({ id, version }) => `system state ${id}, version ${version}`),
@@ -108,6 +123,22 @@ function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
+const noWords = { bundlePaths: [], patchPaths: [] };
+
+/**
+ * @returns what is to be carried unchanged; undefined when there are patches instead
+ * @throws KstitchError - `usage`
+ */
+function identityOf(paths: readonly string[], { identity: units, leaveOut, on }: BuildOptions) {
+  if (units === undefined) {
+    if (leaveOut === undefined) return undefined;
+    throw new KstitchError('usage', "option '--leave-out' needs '--identity'");
+  }
+  if (paths.length > 0 || on !== undefined)
+    throw new KstitchError('usage', "option '--identity' takes no patches and no bundles");
+  return { units, ...(leaveOut && { leaveOut }) };
+}
+
 /**
  * `--on` takes as many words as follow: those that name no bundle are patches (`build --on old.json new.patch`).
  *
@@ -125,6 +156,6 @@ function sortWords(paths: readonly string[], on: readonly string[] | undefined) 
 
 /** @returns `ext4-mballoc` for `0001-ext4-mballoc.patch` */
 function nameFrom(fileName: string): string {
-  const stem = fileName.replace(/\.(?:patch|diff|txt)$/, '').replace(/^\d{4}-/, '');
+  const stem = fileName.replace(/\.(?:patch|diff|txt|c)$/, '').replace(/^\d{4}-/, '');
   return stem === '' ? 'livepatch' : stem;
 }

@@ -84,6 +84,8 @@ export interface Unit {
   /** Atoms that a section without a rule refers to, and that section's name. */
   readonly namedByUnknown: ReadonlyMap<Atom, string>;
   readonly requests: Requests;
+  /** Functions that can only lie where they do: of each, where it branches to a neighbour with a distance of one byte. */
+  readonly shortBranches: ReadonlyMap<Atom, number>;
 }
 
 /** What the author of a patch asks of the livepatch with kstitch.h. */

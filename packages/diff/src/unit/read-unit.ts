@@ -12,6 +12,7 @@ import { KstitchError } from '@kstitch/report/error';
 import type { Atom, Entry, KeptTable, Reference, Target, Unit } from './atom.ts';
 import { CodeGaps } from './code-gaps.ts';
 import { firstFrom, gatherRelocations, type UnitRelocation } from './gather-relocations.ts';
+import { findLocalBranches } from './local-branches.ts';
 import { readRequests } from './requests.ts';
 import {
   filesOfSymbols,
@@ -25,6 +26,7 @@ import {
 
 /** An atom while its references and entries are still being gathered. */
 interface GrowingAtom extends Atom {
+  bytes: Uint8Array;
   readonly references: Reference[];
   readonly entries: Entry[];
 }
@@ -39,10 +41,18 @@ interface GrowingAtom extends Atom {
  *
  * @param file - a relocatable object as the compiler wrote it, or objtool behind it: its sections are passed over
  * @param name - path of the unit's source, for messages
+ * @param options - `movable`: every branch to another function shall be a reference, also where the assembler knew the
+ *   distance (`-ffunction-sections` leaves functions of `.sched.text` in one section): such a function can be put elsewhere
  * @throws KstitchError - `unit-malformed`, where tables and relocations do not fit together
  */
-export function readUnit(file: ElfFile, name: string, arch: Architecture, sizes: EntrySizes): Unit {
-  return new UnitReader(file, name, arch, sizes).read();
+export function readUnit(
+  file: ElfFile,
+  name: string,
+  arch: Architecture,
+  sizes: EntrySizes,
+  options: { readonly movable: boolean } = { movable: false },
+): Unit {
+  return new UnitReader(file, name, arch, sizes).read(options.movable);
 }
 
 class UnitReader {
@@ -65,6 +75,7 @@ class UnitReader {
   readonly #gaps = new CodeGaps();
   /** Offsets at which code that is reached by offset begins a new piece, by section index. */
   readonly #cuts: (number[] | undefined)[] = [];
+  readonly #shortBranches = new Map<Atom, number>();
 
   constructor(file: ElfFile, name: string, arch: Architecture, sizes: EntrySizes) {
     this.#file = file;
@@ -76,7 +87,7 @@ class UnitReader {
     this.#files = filesOfSymbols(file);
   }
 
-  read(): Unit {
+  read(movable: boolean): Unit {
     // Functions and objects have symbols; they come first so that every later reference finds its atom.
     this.#cutByExtents();
 
@@ -89,6 +100,8 @@ class UnitReader {
       const kind = this.#treatment(section.index).kind;
       if (cutByExtents.has(kind)) this.#attachReferences(section);
     }
+
+    if (movable) for (const section of this.#file.sections) this.#nameBranches(section);
 
     // Every entry goes to the function that it is keyed to. The assembler writes the tables in the order in which it first
     // met each, which says nothing about the function.
@@ -108,6 +121,7 @@ class UnitReader {
         (section, offset) => this.#pointer(section, offset),
         what => this.#malformed(what),
       ),
+      shortBranches: this.#shortBranches,
     };
   }
 
@@ -281,6 +295,34 @@ class UnitReader {
       }
       const offset = relocation.r_offset - atom.offset;
       atom.references.push(this.#reference(relocation, offset, atom));
+    }
+  }
+
+  /** Distances that the assembler wrote down become references, as if it had left them to the linker. */
+  #nameBranches(section: Section): void {
+    const { kind } = this.#treatment(section.index);
+    if (kind !== 'code' && kind !== 'init') return;
+    const neighbours = this.#bySection[section.index] ?? [];
+    for (const atom of neighbours) {
+      const relocated = new Set(atom.references.map(({ offset }) => offset));
+      const branches = [...findLocalBranches(atom, neighbours, this.#arch, field => relocated.has(field))];
+      if (branches.length === 0) continue;
+      const bytes = new Uint8Array(atom.bytes);
+      for (const { field, width, to, offset } of branches) {
+        if (width === 1) {
+          this.#shortBranches.set(atom, field - 1);
+          continue;
+        }
+        bytes.fill(0, field, field + width);
+        atom.references.push({
+          offset: field,
+          type: this.#arch.branchType,
+          bias: width,
+          target: { kind: 'atom', atom: to, offset },
+        });
+      }
+      atom.bytes = bytes;
+      atom.references.sort((a, b) => a.offset - b.offset);
     }
   }
 

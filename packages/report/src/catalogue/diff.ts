@@ -154,6 +154,25 @@ export const diffCodes = {
     help: 'There is nothing to load; check that the patch touches what this kernel is configured to build.',
     example: 'the patch makes no functional difference to fs/ext4/mballoc.c',
   },
+  'identity-left-out': {
+    kind: 'note',
+    meaning:
+      'An identity livepatch does not carry these functions of the unit: they could not be patched either. The reason is the code of what would be refused.',
+    help: 'Nothing needs to be done.',
+    example: '2 functions are left out of net/ipv4/tcp_input.c: no-ftrace-site',
+  },
+  'identity-empty': {
+    kind: 'nothing',
+    meaning: 'Not one function of the units could be carried into an identity livepatch.',
+    help: 'The notes above say why each was left out; name another unit.',
+    example: 'no function of lib/vsprintf.c can be carried unchanged',
+  },
+  'identity-not-a-unit': {
+    kind: 'usage',
+    meaning: 'The file named with --identity is no C file that this kernel compiles on its own.',
+    help: 'Name a unit as a path below the kernel source; of a file that others include, name the one that includes it.',
+    example: "'kernel/sched/rt.c' is no unit that 6.1.0-55-cloud-amd64 is built from",
+  },
   'no-ftrace-site': {
     kind: 'refusal',
     meaning:
@@ -201,6 +220,14 @@ export const diffCodes = {
       'The patch takes the address of a function that nobody took the address of before. On a kernel with IBT such a function has no landing pad, or its pad was removed at boot: a call through the pointer stops the machine.',
     help: 'Give the pointer to a new function of the patch that calls this one.',
     example: 'takes the address of tcp_prune_ofo_queue(), which the shipped vmlinux calls directly only',
+  },
+  'short-branch': {
+    kind: 'refusal',
+    meaning:
+      'The assembler knew how far two functions of one section are apart and used the short form of a jump, which reaches 127 bytes. In a livepatch they are further apart.',
+    help: 'Patch the functions that call this one instead, or keep the compiler from ending it with a jump: use what the other function returns.',
+    example:
+      "rwsem_wake() has a branch of two bytes to a function that lies beside it in section '.sched.text'",
   },
   'section-unsupported': {
     kind: 'refusal',

@@ -1,0 +1,2 @@
+static __attribute__((section(".exit.text"), used)) int leave(int x) { return x; }
+int f(int x) { return x + 2; }
