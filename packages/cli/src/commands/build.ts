@@ -15,6 +15,7 @@ interface BuildOptions extends CommonOptions, PackageOptions {
   readonly output: string;
   readonly on?: readonly string[];
   readonly maxUnits?: number;
+  readonly acceptLayout?: readonly string[];
 }
 
 /** `kstitch build PATCH… --kernel RELEASE` */
@@ -38,6 +39,12 @@ export function addBuild(program: Command, run: Run): void {
       new Option('--max-units <number>', 'refuse a patch that affects more units (default: 200)').argParser(
         wholeNumber(1, 100_000),
       ),
+    )
+    .addOption(
+      new Option(
+        '--accept-layout <name>',
+        'build although the patch changes the layout of this struct, or this enumerator; may be given several times',
+      ).argParser((name: string, earlier: readonly string[] = []) => [...earlier, name]),
     )
     .option('-n, --name <name>', 'name of the livepatch (default: that of the first patch)')
     .option('-o, --output <folder>', 'where the livepatch is written to', '.');
@@ -65,6 +72,7 @@ export function addBuild(program: Command, run: Run): void {
         patches,
         on,
         ...(options.maxUnits === undefined ? {} : { maxUnits: options.maxUnits }),
+        ...(options.acceptLayout === undefined ? {} : { acceptLayout: options.acceptLayout }),
         release: options.kernel,
         name: options.name ?? nameFrom((patches[0] ?? on[0]?.patches[0])?.name ?? 'livepatch'),
         outputDirectory: options.output,

@@ -23,7 +23,8 @@ export interface TypeChange {
 /** @returns the changes, first the structs that changed by themselves, then those that contain them */
 export function compareTypes(before: TypeTable, after: TypeTable): readonly TypeChange[] {
   const structs: TypeChange[] = [];
-  for (const [key, old] of before.layouts) structs.push(...compareNamesakes(old, after.layouts.get(key) ?? []));
+  for (const [key, old] of before.layouts)
+    structs.push(...compareNamesakes(old, after.layouts.get(key) ?? []));
   const enumerators: TypeChange[] = [];
   for (const [name, old] of before.enumerators) {
     const now = after.enumerators.get(name);

@@ -69,7 +69,10 @@ type Composite = Extract<BtfType, { kind: 'struct' | 'union' }>;
 
 function membersOf(btf: Btf, type: Composite, prefix = '', base = 0, depth = 0): Member[] {
   if (depth > maxNesting) {
-    throw new KstitchError('kernel-btf', `cannot read the BTF of '${btf.what}': structs within structs on and on`);
+    throw new KstitchError(
+      'kernel-btf',
+      `cannot read the BTF of '${btf.what}': structs within structs on and on`,
+    );
   }
   return type.fields.flatMap(field => {
     const { bits, nature, nameless } = describe(btf, field.type);
@@ -95,7 +98,10 @@ interface Description {
 /** What stands in memory, behind qualifiers and the other names of a type. */
 function describe(btf: Btf, number: number, depth = 0): Description {
   if (depth > maxNesting) {
-    throw new KstitchError('kernel-btf', `cannot read the BTF of '${btf.what}': type ${number} refers on and on`);
+    throw new KstitchError(
+      'kernel-btf',
+      `cannot read the BTF of '${btf.what}': type ${number} refers on and on`,
+    );
   }
   // Type 0 is void, which nothing in memory is.
   if (number === 0) return { bits: 0, nature: 'nothing' };

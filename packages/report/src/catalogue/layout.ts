@@ -26,7 +26,8 @@ export const layoutCodes = {
   },
   'layout-accepted': {
     kind: 'caution',
-    meaning: 'A changed struct or enumerator was accepted with --accept-layout: its author says that no unpatched code uses it.',
+    meaning:
+      'A changed struct or enumerator was accepted with --accept-layout: its author says that no unpatched code uses it.',
     help: 'Check that in a review: nothing else does.',
     example: "accepted: the patch changes the layout of 'struct mb_cache': its size from 48 to 56 bytes",
   },
