@@ -44,7 +44,7 @@ export function addBuild(program: Command, run: Run): void {
       new Option(
         '--accept-layout <name>',
         'build although the patch changes the layout of this struct, or this enumerator; may be given several times',
-      ).argParser((name: string, earlier: readonly string[] = []) => [...earlier, name]),
+      ).argParser((name: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), name]),
     )
     .option('-n, --name <name>', 'name of the livepatch (default: that of the first patch)')
     .option('-o, --output <folder>', 'where the livepatch is written to', '.');
