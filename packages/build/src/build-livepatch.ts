@@ -32,6 +32,7 @@ import type { Context } from '@kstitch/report/context';
 import { type Diagnostic, Refusal, stopOnRefusals } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { version } from '@kstitch/report/version';
+import { checkAccepted, checkTypes } from './check-types.ts';
 import { type ChangedUnit, compileChanged } from './compile/compile-changed.ts';
 import { type CompileDatabase, loadCompileDatabase } from './compile/compile-database.ts';
 import { checkCompiler, type Toolchain } from './compile/compiler.ts';
@@ -56,6 +57,8 @@ export interface BuildRequest {
   readonly identity?: IdentityRequest;
   /** Livepatches that the new one contains, earliest first. */
   readonly on?: readonly Bundle[];
+  /** Types and enumerators whose change the author answers for: `ext4_free_data`. */
+  readonly acceptLayout?: readonly string[];
   /** More affected units than this are refused; default {@link defaultMaxUnits}. */
   readonly maxUnits?: number;
   readonly release: string;
@@ -143,14 +146,29 @@ export async function buildOn(
     const locate = async (findings: readonly Diagnostic[]) =>
       await locateFindings(context, { kit: kernel.kit, patch, changed }, findings);
 
+    const accepted = request.acceptLayout ?? [];
+    checkAccepted(
+      changed.flatMap(unit => unit.typeChanges),
+      accepted,
+    );
+
     // What must be in the livepatch. All units are judged before any finding stops the run.
-    const units = await progress.step('compare', () => diffAll(kernel, changed, identity, locate));
+    const units = await progress.step('compare', () =>
+      diffAll(kernel, changed, { identity, accepted }, locate),
+    );
     const patched = units.filter(
       ({ difference: { selection } }) => selection.atoms.length + selection.states.length > 0,
     );
     context.diagnostics.push(...(await locate(units.flatMap(unit => unit.difference.diagnostics))));
     if (identity !== undefined) checkLeftOut(identity, units);
     if (patched.length === 0) throw noDifference(commands, identity);
+    const inPatch = new Set(patched.map(({ command }) => command));
+    const types = checkTypes(
+      changed.filter(({ command }) => inPatch.has(command)),
+      accepted,
+    );
+    stopOnRefusals(types);
+    context.diagnostics.push(...types);
 
     // One object a unit, then one module. Names are final: they depend on the inputs alone.
     const moduleName = livepatchModuleName(
@@ -217,17 +235,25 @@ async function findPatchedUnits(
   return { patch, commands: await findAffectedUnits(context, kernel.kit, database, patch, { maxUnits }) };
 }
 
+/** What the request says besides which source is patched. */
+interface Concessions {
+  readonly identity: IdentityRequest | undefined;
+  /** Types and enumerators whose change the author answers for. */
+  readonly accepted: readonly string[];
+}
+
 /**
  * @throws Refusal - with the findings of all units
  */
 async function diffAll(
   kernel: ShippedKernel,
   changed: readonly ChangedUnit[],
-  identity: IdentityRequest | undefined,
+  { identity, accepted }: Concessions,
   locate: (findings: readonly Diagnostic[]) => Promise<readonly Diagnostic[]>,
 ): Promise<readonly PatchedUnit[]> {
   const identityBut = identity && new Set(identity.leaveOut);
   const units: PatchedUnit[] = [];
+  const refused: ChangedUnit[] = [];
   const { peersOf, diagnostics } = await findAllPeers(changed);
   const findings = [...diagnostics];
   for (const unit of changed) {
@@ -259,9 +285,12 @@ async function diffAll(
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         findings.push(...error.diagnostics);
+        refused.push(unit);
       }
     }
   }
+  // A changed type is often the reason for the rest.
+  if (refused.length > 0) findings.push(...checkTypes(refused, accepted));
   if (findings.some(({ severity }) => severity === 'refusal')) stopOnRefusals(await locate(findings));
   return units;
 }

@@ -162,7 +162,9 @@ test('random damage gives our error or an answer', { skip: missingCompiler }, ()
       const damaged = good.slice(0, length);
       damaged[at] = value;
       try {
-        new Btf(damaged, 'little', 'damaged').struct('mixed')?.member('in_union');
+        const btf = new Btf(damaged, 'little', 'damaged');
+        btf.struct('mixed')?.member('in_union');
+        for (let number = 1; number <= btf.typeCount; number++) btf.type(number);
       } catch (error) {
         assert.ok(error instanceof KstitchError && error.code === 'kernel-btf', String(error));
       }

@@ -1,5 +1,5 @@
 /**
- * BTF, the kernel's own type information: just enough of it to know how large a struct is and where its members lie.
+ * BTF, the kernel's own type information: how large a struct is, where its members lie, what values an enum has.
  *
  * A BTF section is a header, a run of type records of varying length numbered from 1, and a string table. Finding a
  * type by its number needs the offset of every record, which costs one walk over the records (about 100,000 of them);
@@ -82,8 +82,41 @@ export interface BtfStruct {
   member(name: string): BtfMember | undefined;
 }
 
+/** A member as its record has it. */
+export interface BtfField {
+  /** Empty for an anonymous struct or union. */
+  readonly name: string;
+  readonly type: number;
+  /** In bits from the start of the struct. */
+  readonly bitOffset: number;
+  /** In bits, of a bit field; 0 for any other member. */
+  readonly bitSize: number;
+}
+
+/** One type, as far as memory and constants depend on it. Sizes are in bytes. */
+export type BtfType =
+  | {
+      readonly kind: 'struct' | 'union';
+      readonly name: string;
+      readonly size: number;
+      readonly fields: readonly BtfField[];
+    }
+  | {
+      readonly kind: 'enum';
+      readonly name: string;
+      readonly size: number;
+      readonly values: readonly (readonly [name: string, value: number])[];
+    }
+  | { readonly kind: 'integer' | 'float'; readonly size: number }
+  | { readonly kind: 'pointer' }
+  | { readonly kind: 'array'; readonly element: number; readonly count: number }
+  /** Another name for a type, or a qualified one. */
+  | { readonly kind: 'alias'; readonly name: string; readonly type: number }
+  /** Functions, variables, types that are only declared: nothing lies in memory as they say. */
+  | { readonly kind: 'other' };
+
 /**
- * @param elf - a vmlinux
+ * @param elf - a vmlinux, or an object compiled with `-gbtf`
  * @throws KstitchError - `kernel-btf` when it has no BTF or a damaged one
  */
 export function readBtf(elf: ElfFile): Btf {
@@ -149,6 +182,81 @@ export class Btf {
       found ??= { name, size, member: member => this.#member(at, Buffer.from(`${member}\0`, 'latin1'), 0) };
     }
     return found;
+  }
+
+  /**
+   * @param number - from 1 to `typeCount`
+   * @throws KstitchError - `kernel-btf` when there is none of that number or its record is damaged
+   */
+  type(number: number): BtfType {
+    const at = this.#recordAt(number);
+    const info = this.#types.u32(at + 4, 'info');
+    const sizeOrType = this.#types.u32(at + 8, 'size or type');
+    switch (kindOf(info)) {
+      case KIND.STRUCT:
+      case KIND.UNION:
+        return {
+          kind: kindOf(info) === KIND.STRUCT ? 'struct' : 'union',
+          name: this.#name(at),
+          size: sizeOrType,
+          fields: this.#fields(at, info),
+        };
+      case KIND.ENUM:
+      case KIND.ENUM64:
+        return { kind: 'enum', name: this.#name(at), size: sizeOrType, values: this.#values(at, info) };
+      case KIND.INT:
+        return { kind: 'integer', size: sizeOrType };
+      case KIND.FLOAT:
+        return { kind: 'float', size: sizeOrType };
+      case KIND.PTR:
+        return { kind: 'pointer' };
+      case KIND.ARRAY:
+        return {
+          kind: 'array',
+          element: this.#types.u32(at + recordSize, 'type of elements'),
+          count: this.#types.u32(at + recordSize + 8, 'number of elements'),
+        };
+      case KIND.TYPEDEF:
+        return { kind: 'alias', name: this.#name(at), type: sizeOrType };
+      case KIND.CONST:
+      case KIND.VOLATILE:
+      case KIND.RESTRICT:
+      case KIND.TYPE_TAG:
+        return { kind: 'alias', name: '', type: sizeOrType };
+      default:
+        return { kind: 'other' };
+    }
+  }
+
+  #fields(structAt: number, info: number): BtfField[] {
+    return Array.from({ length: vlenOf(info) }, (_, index) => {
+      const at = structAt + recordSize + index * memberSize;
+      const bits = this.#types.u32(at + 8, 'offset of a member');
+      return {
+        name: this.#name(at),
+        type: this.#types.u32(at + 4, 'type of a member'),
+        bitOffset: hasKindFlag(info) ? bits & 0xffffff : bits,
+        bitSize: hasKindFlag(info) ? bits >>> 24 : 0,
+      };
+    });
+  }
+
+  #values(enumAt: number, info: number): (readonly [string, number])[] {
+    const wide = kindOf(info) === KIND.ENUM64;
+    return Array.from({ length: vlenOf(info) }, (_, index) => {
+      const at = enumAt + recordSize + index * (wide ? 12 : 8);
+      const low = this.#types.u32(at + 4, 'value of an enumerator');
+      const high = wide ? this.#types.u32(at + 8, 'value of an enumerator') * 2 ** 32 : 0;
+      return [this.#name(at), wide ? high + low : low | 0];
+    });
+  }
+
+  /** @param at - of a record, a member or an enumerator */
+  #name(at: number): string {
+    const from = this.#types.u32(at, 'name');
+    const end = this.#strings.bytes.indexOf(0, from);
+    if (end === -1) throw this.#damaged(`the name at ${from} has no end`);
+    return Buffer.from(this.#strings.bytes.subarray(from, end)).toString('latin1');
   }
 
   #findRecords(): Uint32Array {

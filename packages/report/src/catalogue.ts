@@ -6,6 +6,7 @@ import type { CatalogueEntry } from './catalogue/entry.ts';
 import { hostCodes } from './catalogue/host.ts';
 import { kernelCodes } from './catalogue/kernel.ts';
 import { kitCodes } from './catalogue/kit.ts';
+import { layoutCodes } from './catalogue/layout.ts';
 import { livepatchCodes } from './catalogue/livepatch.ts';
 import { oracleCodes } from './catalogue/oracle.ts';
 import { patchCodes } from './catalogue/patch.ts';
@@ -24,6 +25,7 @@ export const catalogueByArea = {
   Patches: patchCodes,
   'Compiling and building': buildCodes,
   'Comparing and selecting': diffCodes,
+  'Types that unpatched code shares': layoutCodes,
   'The livepatch module': livepatchCodes,
   'A second opinion': oracleCodes,
   'Virtual machines and proofs': vmCodes,
@@ -38,6 +40,7 @@ const catalogue = {
   ...patchCodes,
   ...buildCodes,
   ...diffCodes,
+  ...layoutCodes,
   ...livepatchCodes,
   ...oracleCodes,
   ...vmCodes,

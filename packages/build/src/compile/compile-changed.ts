@@ -1,5 +1,9 @@
 import { readFile, unlink } from 'node:fs/promises';
+import { compareTypes, type TypeChange } from '@kstitch/diff/layout/compare-layouts';
+import { readTypeTable, type TypeTable } from '@kstitch/diff/layout/type-table';
+import { readElf } from '@kstitch/elf/read';
 import { fileError } from '@kstitch/host/files';
+import { readBtf } from '@kstitch/kernel/btf';
 import type { Context } from '@kstitch/report/context';
 import type { AppliedPatch } from '../patch/apply-patch.ts';
 import { compileAll } from './compile-unit.ts';
@@ -13,6 +17,8 @@ export interface ChangedUnit {
   readonly command: UnitCommand;
   /** @returns its objects, read anew each time: of many units no more than one needs to be in memory */
   load(): Promise<UnitObjects>;
+  /** What the patch changes about the types of the unit. */
+  readonly typeChanges: readonly TypeChange[];
 }
 
 /**
@@ -59,22 +65,42 @@ export async function compileChanged(
   );
   await compileAll(context, both);
 
-  // Into the cache, where load() finds them.
+  // The first goes into the cache, where load() finds it. Of types what changed is kept, as soon as both sides are there.
   const rest = units.filter(unit => changed.has(unit));
+  const oneSide = new Map<UnitCommand, TypeTable>();
+  const typeChanges = new Map<UnitCommand, readonly TypeChange[]>();
+  const meetTypes = (unit: UnitCommand, way: 'before' | 'patched', bytes: Uint8Array) => {
+    const table = readTypeTable(readBtf(readElf(bytes, `${unit.object} (${way})`)));
+    const other = oneSide.get(unit);
+    if (other === undefined) {
+      oneSide.set(unit, table);
+      return;
+    }
+    oneSide.delete(unit);
+    typeChanges.set(unit, way === 'patched' ? compareTypes(other, table) : compareTypes(table, other));
+  };
   await compileAll(
     context,
-    rest.map(unit => {
+    rest.flatMap(unit => {
       const { label, work } = compiler.job(unit, 'as shipped');
-      return {
+      // What is not patched has one set of types.
+      const sides = wanted === 'all' ? [] : (['before', 'patched'] as const);
+      const types = sides.map(way => {
+        const job = compiler.typesJob(unit, way);
+        return { label: job.label, work: async () => meetTypes(unit, way, await job.work()) };
+      });
+      const shipped = {
         label,
         work: async () => {
           await work();
         },
       };
+      return [shipped, ...types];
     }),
   );
   return rest.map(command => ({
     command,
+    typeChanges: typeChanges.get(command) ?? [],
     load: async () => ({
       asShipped: await compiler.job(command, 'as shipped').work(),
       before: await compiler.job(command, 'before').work(),

@@ -30,9 +30,19 @@ export type Compilation = (typeof compilations)[number];
 export interface UnitCompiler {
   /** @returns what to do for one object; its bytes are in memory only */
   readonly job: (unit: UnitCommand, way: Compilation) => CompileJob<Uint8Array>;
+  /**
+   * @returns what to do for an object that holds every type of the unit (`.BTF`), used or not; its code is of no use. A
+   *   compilation of its own: the objects above are compared byte for byte and must not differ by a type
+   */
+  readonly typesJob: (unit: UnitCommand, way: 'before' | 'patched') => CompileJob<Uint8Array>;
   /** Where the object of a `patched` job is left. */
   readonly patchedObject: (unit: UnitCommand) => string;
 }
+
+/**
+ * gcc leaves out types that only sizeof, offsetof or a declaration names, unless told otherwise.
+ */
+const typeFlags = ['-gbtf', '-fno-eliminate-unused-debug-types'] as const;
 
 /**
  * @param units - all that will be asked for
@@ -76,6 +86,22 @@ export async function openUnitCompiler(
     job: (unit, way) => ({
       label: `compile ${unit.source} (${way})`,
       work: async () => await compile(unit, way),
+    }),
+    typesJob: (unit, way) => ({
+      label: `read the types of ${unit.source} (${way})`,
+      work: async () => {
+        // Whatever kbuild asks for besides, gcc writes too: DWARF is ten times as large.
+        const plain = { ...unit, args: unit.args.filter(arg => !/^-g(?:dwarf.*|\d)?$/.test(arg)) };
+        const output = join(directory, `${numbers.get(unit)}-types-${way}.o`);
+        return way === 'before'
+          ? await cachedCompile(context, kit, plain, { output, toolchain, extraFlags: typeFlags })
+          : await compileUnit(context, plain, {
+              cwd: shadow,
+              output,
+              extraFlags: typeFlags,
+              patched: true,
+            });
+      },
     }),
     patchedObject: unit => outputOf(unit, 'patched'),
   };

@@ -17,6 +17,7 @@ interface BuildOptions extends CommonOptions, PackageOptions {
   readonly maxUnits?: number;
   readonly identity?: readonly string[];
   readonly leaveOut?: readonly string[];
+  readonly acceptLayout?: readonly string[];
 }
 
 /** `kstitch build PATCH… --kernel RELEASE` */
@@ -46,6 +47,12 @@ export function addBuild(program: Command, run: Run): void {
       'carry all functions of these .c files of the kernel unchanged, to test kstitch',
     )
     .option('--leave-out <function...>', 'with --identity: functions that are not carried')
+    .addOption(
+      new Option(
+        '--accept-layout <name>',
+        'build although the patch changes the layout of this struct, or this enumerator; may be given several times',
+      ).argParser((name: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), name]),
+    )
     .option('-n, --name <name>', 'name of the livepatch (default: that of the first patch or unit)')
     .option('-o, --output <folder>', 'where the livepatch is written to', '.');
   withPackageOptions(command);
@@ -75,6 +82,7 @@ export function addBuild(program: Command, run: Run): void {
         on,
         ...(identity && { identity }),
         ...(options.maxUnits === undefined ? {} : { maxUnits: options.maxUnits }),
+        ...(options.acceptLayout === undefined ? {} : { acceptLayout: options.acceptLayout }),
         release: options.kernel,
         name:
           options.name ??
