@@ -67,4 +67,5 @@ test('what is no unit of C, and a function that is not there, are said to be so'
   await assert.rejects(carry('kernel/sched/rt.c'), { code: 'identity-not-a-unit' });
   await assert.rejects(carry('arch/x86/entry/entry_64.S'), { code: 'identity-not-a-unit' });
   await assert.rejects(carry('drivers/net/dummy.c', ['schedul']), { code: 'usage' });
+  await assert.rejects(carry('init/do_mounts_initrd.c'), { code: 'identity-empty' });
 });

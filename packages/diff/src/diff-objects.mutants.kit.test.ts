@@ -4,12 +4,12 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { test } from 'node:test';
 import { x86_64 } from '@kstitch/arch/x86-64';
-import { mulberry32 } from '@kstitch/build/verify-kernel';
 import { SHT, STT } from '@kstitch/elf/constants';
 import type { ElfFile, ElfSymbol, Section } from '@kstitch/elf/model';
 import { readElf } from '@kstitch/elf/read';
 import { readRelocations } from '@kstitch/elf/relocations';
 import { compiledUnits } from '@kstitch/testkit/kit';
+import { mulberry32 } from '@kstitch/testkit/random';
 import { sectionFlags } from '@kstitch/testkit/small-kernel';
 import { diffObjects } from './diff-objects.ts';
 import { isSpecialStatic } from './unit/names.ts';
@@ -117,7 +117,7 @@ for (const { name: unit, bytes } of units) {
       // r_info has the symbol in its upper half; r_addend is behind it.
       if (file.symbols[r_sym]?.st_shndx === 0 && other !== undefined && other.index !== r_sym)
         view.setUint32(entry + 12, other.index, true);
-      else view.setBigInt64(entry + 16, BigInt(r_addend) + 1n, true);
+      else view.setBigInt64(entry + 16, r_addend + 1n, true);
       const found = differencesOrDamage(file, mutant);
       assert.ok(
         found === 'damaged' || names.some(each => found.includes(each)),

@@ -100,6 +100,6 @@ async function compare(
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     const findings = error.diagnostics.map(({ code, text }) => `${code}: ${text}`);
-    return { findings, functions: 0, unplaced: beforehand.includes(error.code as Code) };
+    return { findings, functions: 0, unplaced: beforehand.includes(error.code) };
   }
 }
