@@ -10,16 +10,15 @@ const launcher = fileURLToPath(new URL('../packages/cli/bin/kstitch', import.met
 
 const patch = `--- a/include/linux/buffer_head.h
 +++ b/include/linux/buffer_head.h
-@@ -322,7 +322,7 @@
-
+@@ -322,6 +322,6 @@
+ 
  static inline void brelse(struct buffer_head *bh)
  {
 -	if (bh)
 +	if (!IS_ERR_OR_NULL(bh))
  		__brelse(bh);
  }
-
-`.replaceAll(/^$/gm, ' ');
+`;
 
 interface Built {
   readonly timing: {
@@ -37,7 +36,7 @@ interface Built {
  */
 export async function measureHeader(release: string, work: string): Promise<readonly Figure[]> {
   const path = join(work, 'header.patch');
-  await writeFile(path, patch.trimEnd() + '\n');
+  await writeFile(path, patch);
   const words = ['build', path, '--kernel', release, '--name', 'header', '-o', join(work, 'out')];
   const { status, stdout, wall, processor } = await runTimed([
     launcher,
@@ -51,6 +50,7 @@ export async function measureHeader(release: string, work: string): Promise<read
     throw new Error(`kstitch ${words.join(' ')} ended with ${status}: ${stdout}`);
   const { timing } = JSON.parse(stdout) as Built;
   const compiled = timing.steps.filter(({ label }) => /^compile .*\(patched\)$/.test(label)).length;
+  if (compiled < 100) throw new Error(`the header patch reached ${compiled} units: ${stdout.slice(0, 1000)}`);
   const row = (what: string, unit: Figure['unit'], value: number, wanted?: string): Figure => ({
     what,
     unit,
