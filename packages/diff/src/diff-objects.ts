@@ -101,6 +101,8 @@ class ObjectDiffer {
   readonly #sites: FtraceSitesOfUnit;
   readonly #unknownTables: readonly string[];
   readonly #diagnostics: Diagnostic[] = [];
+  /** By the name of the function that they are parts of. */
+  #coldParts: ReadonlyMap<string | undefined, readonly Atom[]> | undefined;
 
   constructor(
     after: Unit,
@@ -168,7 +170,8 @@ class ObjectDiffer {
           this.#refuse('no-ftrace-site', atom, `${atom.name}() cannot be patched: it has no ftrace site`);
       }
     }
-    return new Map(this.#after.atoms.flatMap(atom => entryOf(changed, atom)));
+    const inOrder = [...changed].toSorted(([a], [b]) => a.id - b.id);
+    return new Map(inOrder);
   }
 
   /** What the comparison of two objects knows beyond that of two units: a line that moved in an init function refuses nothing. */
@@ -217,9 +220,9 @@ class ObjectDiffer {
 
   /** A function and its cold part, as far as they differ. */
   #pairs(before: Atom, after: Atom): [Atom, Atom][] {
-    const cold = this.#after.atoms.filter(atom => coldParentOf(atom.name) === after.name);
+    this.#coldParts ??= Map.groupBy(this.#after.atoms, atom => coldParentOf(atom.name));
     const pairs: [Atom, Atom][] = [[before, after]];
-    for (const atom of cold) {
+    for (const atom of this.#coldParts.get(after.name) ?? []) {
       const twin = this.#correlation.beforeOf.get(atom);
       if (twin !== undefined) pairs.push([twin, atom]);
     }
@@ -262,9 +265,4 @@ class ObjectDiffer {
   #placeOf(atom: Atom): Place {
     return { unit: this.#after.name, symbol: atom.name, section: atom.section.name };
   }
-}
-
-function entryOf<K, V>(map: ReadonlyMap<K, V>, key: K): [K, V][] {
-  const value = map.get(key);
-  return value === undefined ? [] : [[key, value]];
 }

@@ -161,7 +161,7 @@ export class Kallsyms {
    *   (`sympos`) `i + 1` (kernel/livepatch/core.c, `klp_find_object_symbol`)
    */
   named(name: string): readonly KernelSymbol[] {
-    return this.#indexesNamed(name).map(index => this.#symbol(index));
+    return this.#indexesNamed(name).map(index => this.#symbol(index, name));
   }
 
   /** @returns all symbols at exactly that address, in the order of the table */
@@ -211,14 +211,13 @@ export class Kallsyms {
   }
 
   #indexesNamed(name: string): number[] {
-    const bytes = Buffer.from(name, 'latin1');
     let hash = hashStart;
-    for (const byte of bytes) hash = hashStep(hash, byte);
+    for (let i = 0; i < name.length; i++) hash = hashStep(hash, name.charCodeAt(i));
     const found: number[] = [];
     let entry = this.#buckets[hash & (this.#buckets.length - 1)] ?? 0;
     while (entry !== 0) {
       const index = entry - 1;
-      if (bytes.equals(this.#nameBytes(index))) found.push(index);
+      if (this.#isNamed(index, name)) found.push(index);
       entry = this.#next[index] ?? 0;
     }
     return found;
@@ -236,10 +235,19 @@ export class Kallsyms {
     return low;
   }
 
-  #symbol(index: number): KernelSymbol {
+  /** Without a string for every symbol that is looked at: a unit asks for thousands of names. */
+  #isNamed(index: number, name: string): boolean {
+    const { text, starts } = this.#names;
+    const start = starts[index] ?? 0;
+    if ((starts[index + 1] ?? 0) - start !== name.length) return false;
+    for (let i = 0; i < name.length; i++) if (text[start + i] !== name.charCodeAt(i)) return false;
+    return true;
+  }
+
+  #symbol(index: number, name = latin1(this.#nameBytes(index))): KernelSymbol {
     return {
       index,
-      name: latin1(this.#nameBytes(index)),
+      name,
       type: String.fromCharCode(this.#names.types[index] ?? 0),
       address: this.#addresses[index] ?? 0n,
     };

@@ -272,7 +272,8 @@ class UnitPlacer {
       return;
     }
     // The table leaves out a few linker-made symbols; a symbol that it knows must be there.
-    if (!this.#shipped.namesAt(address).includes(name) && this.#shipped.named(name).length > 0) {
+    const addresses = this.#shipped.named(name);
+    if (addresses.length > 0 && !addresses.includes(address)) {
       this.#mismatch(
         atom,
         reference.offset,

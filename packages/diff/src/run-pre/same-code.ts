@@ -101,7 +101,7 @@ class CodeComparer {
   }
 
   compare(before: Atom, shipped: Atom): Outcome {
-    if (this.#identical(before, shipped)) return 'equal';
+    if (this.#identical(before, shipped) || this.#equalButForResolved(before, shipped)) return 'equal';
     const a = new CodeCursor(before, this.#arch);
     const b = new CodeCursor(shipped, this.#arch);
     for (let i = 0; i < Math.max(a.code.count, b.code.count); i += 1) {
@@ -124,6 +124,40 @@ class CodeComparer {
         );
       })
     );
+  }
+
+  /**
+   * The most common difference: a branch to a function of the same section, which the assembler resolved as shipped. Where all
+   * other bytes are equal the instructions are too, and nothing has to be decoded.
+   */
+  #equalButForResolved(before: Atom, shipped: Atom): boolean {
+    if (before.size !== shipped.size) return false;
+    let equalUntil = 0;
+    let next = 0;
+    for (const reference of before.references) {
+      const other = shipped.references[next];
+      if (other?.offset === reference.offset) {
+        if (!this.#sameReference(reference, other)) return false;
+        next += 1;
+        continue;
+      }
+      if (!sameBytes(before.bytes, shipped.bytes, equalUntil, reference.offset)) return false;
+      if (!this.#isResolved(before, reference, shipped)) return false;
+      equalUntil = reference.offset + branchField;
+    }
+    return (
+      next === shipped.references.length && sameBytes(before.bytes, shipped.bytes, equalUntil, before.size)
+    );
+  }
+
+  /** Whether the code as shipped holds the distance to what a branch before refers to. */
+  #isResolved({ bytes }: Atom, { offset, target }: Reference, shipped: Atom): boolean {
+    if (target.kind === 'external' || !isWideBranch(bytes, offset)) return false;
+    const twin = this.#twins.get(target.atom);
+    if (twin?.section !== shipped.section || offset + branchField > shipped.bytes.length) return false;
+    const field = new DataView(shipped.bytes.buffer, shipped.bytes.byteOffset + offset, branchField);
+    const place = shipped.offset + offset + branchField + field.getInt32(0, true);
+    return twin.offset + target.offset === place;
   }
 
   #sameReference(before: Reference, shipped: Reference): boolean {
@@ -244,6 +278,20 @@ class CodeCursor {
     if (first === 0x0f) return 0x70 | ((this.atom.bytes[at + 1] ?? 0) & 0x0f);
     return first === 0xeb ? 0xe9 : first;
   }
+}
+
+/** Bytes of the distance in `call`, `jmp` and `jcc`, which it ends. */
+const branchField = 4;
+
+/** `e8` and `e9`, `0f 8x`: no other instruction has these before four bytes relative to its end. */
+function isWideBranch(bytes: Uint8Array, field: number): boolean {
+  const last = bytes[field - 1] ?? 0;
+  return last === 0xe8 || last === 0xe9 || ((last & 0xf0) === 0x80 && bytes[field - 2] === 0x0f);
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i += 1) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** `cs` from -mindirect-branch-cs-prefix, `ds`/`notrack`, operand size, `bnd`. */

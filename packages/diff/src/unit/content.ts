@@ -1,27 +1,27 @@
-import { createHash } from 'node:crypto';
+import { latin1 } from '@kstitch/elf/byte-reader';
 import type { Atom, Reference } from './atom.ts';
 import { baseName } from './names.ts';
 
 /**
  * A key that two atoms share when they hold the same, whatever the compiler numbered: bytes, relocations with their
- * targets by base name or content, special-section entries.
+ * targets by base name or content, special-section entries. It is all of that, not a digest: the keys of a unit are compared
+ * once and forgotten, and hashing thousands of small atoms costs more than what it saves.
  */
 export function contentKey(atom: Atom): string {
-  const hash = createHash('sha1');
-  hash.update(`${atom.kind} ${atom.size}\n`).update(atom.bytes);
-  describeReferences(hash, atom.references);
+  let key = `${atom.kind} ${atom.size}\n${latin1(atom.bytes)}${describeReferences(atom.references)}`;
   for (const entry of atom.entries) {
-    hash.update(`\n${entry.section.name} ${entry.ownerOffset} `).update(entry.bytes);
-    describeReferences(hash, entry.references);
+    key += `\n${entry.section.name} ${entry.ownerOffset} ${latin1(entry.bytes)}${describeReferences(entry.references)}`;
   }
-  return hash.digest('base64');
+  return key;
 }
 
-function describeReferences(hash: ReturnType<typeof createHash>, references: readonly Reference[]): void {
+function describeReferences(references: readonly Reference[]): string {
+  let text = '';
   for (const { offset, type, target } of references) {
-    hash.update(`\n${offset} ${type} ${target.offset} `);
-    if (target.kind === 'external') hash.update(target.name);
-    else if (target.atom.name !== '') hash.update(baseName(target.atom.name));
-    else hash.update(target.atom.bytes);
+    text += `\n${offset} ${type} ${target.offset} `;
+    if (target.kind === 'external') text += target.name;
+    else if (target.atom.name !== '') text += baseName(target.atom.name);
+    else text += latin1(target.atom.bytes);
   }
+  return text;
 }

@@ -30,7 +30,8 @@ export function isNumbered(name: string): boolean {
  * @returns the function that it is the unlikely part of, or undefined when the name is not of that form
  */
 export function coldParentOf(name: string): string | undefined {
-  return /^(.+)\.cold(\.\d+)?$/.exec(name)?.[1];
+  // Every function is asked, and few have one.
+  return name.includes('.cold') ? /^(.+)\.cold(\.\d+)?$/.exec(name)?.[1] : undefined;
 }
 
 const specialStatics = new Set([
