@@ -53,7 +53,7 @@ function parseLine(line: string): unknown {
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Packages that have no part in what a build says. */
-const apart = /^packages\/(?:cli|vm|testkit)\//;
+const apart = /^packages\/(?:cli|manager|review|testkit|vm)\//;
 
 /**
  * @param judges - patterns of further files that judge
