@@ -11,6 +11,20 @@ export interface RelocationKind {
   readonly signed: boolean;
 }
 
+/** Instructions in place of others, and the relocation that leads them to a variable. */
+export interface VariableLoad {
+  /** Where they begin. */
+  readonly offset: number;
+  /** The field of the relocation zero. */
+  readonly bytes: Uint8Array;
+  /** Offset of the field, counted as `offset` is. */
+  readonly field: number;
+  /** Relocation type. */
+  readonly type: number;
+  /** Bytes from the field to the address that the processor counts from. */
+  readonly bias: number;
+}
+
 /** What depends on the processor; everything above speaks of sections, symbols and relocations only. */
 export interface Architecture {
   /** `e_machine` of its ELF files. */
@@ -53,6 +67,12 @@ export interface Architecture {
   readonly distanceType: number;
   /** Type of the relocation that makes a direct branch lead elsewhere; its field has four bytes. */
   readonly branchType: number;
+  /**
+   * @param field - offset in `code` of the constant that an instruction loads into a register, which the kernel writes at
+   *   boot
+   * @returns what loads the register from a variable instead and is as long, or undefined where no such instruction is there
+   */
+  loadFromVariable(code: Uint8Array, instructions: Instructions, field: number): VariableLoad | undefined;
   /** What a function must begin with to be called through a pointer where CET is enforced. */
   readonly landingPad: readonly number[];
   /** The symbol that a compiler-made ftrace site calls. */

@@ -51,6 +51,9 @@ export interface EntrySizes {
   readonly paravirt: number | undefined;
 }
 
+/** Lists where in vmlinux's code the kernel writes a value at boot: a pointer or a shift count, and its name. */
+export const runtimeConstantSection = /^runtime_(?:ptr|shift)_(\w+)$/;
+
 /** Fields of `.altinstructions` that every x86-64 kernel has in this place (struct alt_instr). */
 export const altInstruction = { instruction: 0, replacement: 4 } as const;
 
@@ -137,6 +140,7 @@ export function treatmentOf(section: SectionTraits, sizes: EntrySizes): SectionT
       return { kind: 'data' };
     default:
   }
+  if (runtimeConstantSection.test(name)) return entry(4);
   for (const [pattern, what] of keptSections) {
     if (pattern.test(name)) return { kind: 'kept', what, harmless: harmlessTables.has(what) };
   }

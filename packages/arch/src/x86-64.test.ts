@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Flow, instructionAt, instructionStartingAt, noTarget } from './instructions.ts';
-import { R_X86_64, x86_64 } from './x86-64.ts';
+import { R_X86_64 } from './relocation-types.ts';
+import { x86_64 } from './x86-64.ts';
 
 //  0: e8 00 00 00 00        call  5
 //  5: 74 05                 je    c

@@ -1,7 +1,9 @@
 import { createRequire } from 'node:module';
 import type { Architecture, RelocationKind } from './architecture.ts';
 import { Flow, type Instructions, instructionAt, noTarget } from './instructions.ts';
+import { loadFromVariable } from './load-from-variable.ts';
 import { quickPcBias } from './pc-bias.ts';
+import { R_X86_64 } from './relocation-types.ts';
 
 // iced-x86 is CommonJS around a wasm file that it reads when first required: about 25 ms, paid only by commands that
 // look at code.
@@ -13,17 +15,6 @@ function iced(): Iced {
   loaded ??= requireModule('iced-x86') as Iced;
   return loaded;
 }
-
-/** Relocation types of the x86-64 psABI that arch/x86/kernel/module.c: apply_relocate_add() carries out. */
-export const R_X86_64 = {
-  NONE: 0,
-  64: 1,
-  PC32: 2,
-  PLT32: 4,
-  32: 10,
-  '32S': 11,
-  PC64: 24,
-} as const;
 
 const relocationKinds = new Map<number, RelocationKind>([
   [R_X86_64.NONE, { name: 'R_X86_64_NONE', size: 0, pcRelative: false, signed: false }],
@@ -61,6 +52,7 @@ export const x86_64: Architecture = {
   thunkPrefix: '__x86_',
   distanceType: R_X86_64.PC32,
   branchType: R_X86_64.PLT32,
+  loadFromVariable,
   // endbr64
   landingPad: [0xf3, 0x0f, 0x1e, 0xfa],
 };

@@ -47,6 +47,7 @@ for (const name of [
   'alternative',
   'cold-part',
   'message-changed',
+  'runtime-constant-read',
 ]) {
   test(`a detached selection gives the same object: ${name}`, { skip: missingCompiler }, () => {
     assert.ok(readdirSync(cases).includes(name));

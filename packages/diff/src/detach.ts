@@ -32,8 +32,9 @@ class Detacher {
   run(): Selection {
     const selection = this.#selection;
     for (const atom of selection.atoms) {
-      const copy = this.#atom(atom, new Uint8Array(atom.bytes));
-      copy.references.push(...atom.references.map(reference => this.#reference(reference)));
+      const code = selection.codeOf(atom);
+      const copy = this.#atom(atom, new Uint8Array(code.bytes));
+      copy.references.push(...code.references.map(reference => this.#reference(reference)));
       const entries = selection.entriesOf(atom).map(entry => ({
         ...entry,
         section: this.#section(entry.section),
@@ -59,6 +60,7 @@ class Detacher {
       callbacks: selection.callbacks.map(c => ({ ...c, atom: this.#atom(c.atom) })),
       atoms,
       offered: selection.offered.map(atom => this.#atom(atom)),
+      codeOf: atom => atom,
       entriesOf: atom => entries.get(atom) ?? [],
       resolve(reference) {
         const resolution = resolutions.get(reference);

@@ -12,6 +12,7 @@ import { type Correlation, correlate } from './correlate.ts';
 import { FtraceSitesOfUnit } from './ftrace-sites-of-unit.ts';
 import { mayBeLineNumber } from './line-numbers.ts';
 import { guessSizesOf } from './object-tables.ts';
+import { readVariables } from './runtime-constants.ts';
 import type { Atom, Unit } from './unit/atom.ts';
 import { coldParentOf } from './unit/names.ts';
 import { readUnit } from './unit/read-unit.ts';
@@ -240,6 +241,7 @@ class ObjectDiffer {
       const text = `section '${table}', for which there is no rule, refers to ${what} ${atom.name}()`;
       this.#refuse('section-unsupported', atom, text);
     }
+    this.#diagnostics.push(...readVariables(atom, this.#arch, () => this.#placeOf(atom)).diagnostics);
     const seen = new Set<Atom>();
     for (const { target } of atom.references) {
       if (target.kind !== 'atom' || seen.has(target.atom)) continue;

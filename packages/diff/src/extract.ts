@@ -99,12 +99,13 @@ class Extractor {
     const gatherings = new Map<string, Gathering>();
     const gatheredAtoms: { readonly atom: Atom; readonly key: string; readonly offset: number }[] = [];
     for (const atom of atoms) {
+      const { bytes, references } = this.#selection.codeOf(atom);
       if (atom.kind === 'function' || atom.kind === 'object') {
-        const home = this.#placeAlone(atom, oldNames.get(atom) ?? atom.name);
-        relocated.push({ section: home.section, offset: 0, references: atom.references });
+        const home = this.#placeAlone(atom, bytes, oldNames.get(atom) ?? atom.name);
+        relocated.push({ section: home.section, offset: 0, references });
       } else {
         const key = gatheredName(atom);
-        const offset = gather(gatherings, key, atom.section, alignmentOf(atom), atom.bytes, atom.references);
+        const offset = gather(gatherings, key, atom.section, alignmentOf(atom), bytes, references);
         gatheredAtoms.push({ atom, key, offset });
       }
     }
@@ -134,7 +135,7 @@ class Extractor {
     };
   }
 
-  #placeAlone(atom: Atom, name: string): Home {
+  #placeAlone(atom: Atom, bytes: Uint8Array, name: string): Home {
     const { section } = atom;
     const id = this.#builder.addSection({
       name: section.name,
@@ -142,9 +143,7 @@ class Extractor {
       sh_flags: section.sh_flags & ~SHF.GROUP,
       sh_addralign: section.sh_addralign,
       content:
-        section.sh_type === SHT.NOBITS
-          ? { kind: 'nobits', size: atom.size }
-          : { kind: 'bytes', bytes: atom.bytes },
+        section.sh_type === SHT.NOBITS ? { kind: 'nobits', size: atom.size } : { kind: 'bytes', bytes },
     });
     if (name !== '') {
       this.#builder.addSymbol({

@@ -27,6 +27,7 @@ import {
 import type { Placement } from './run-pre/place-unit.ts';
 import type { ShippedTwins } from './run-pre/same-code.ts';
 import type { Address } from './run-pre/shipped-object.ts';
+import { type Code, isRuntimeConstant, readVariables } from './runtime-constants.ts';
 import { type SelectedCallback, selectCallbacks } from './select-callbacks.ts';
 import { findThreadFunctions } from './thread-functions.ts';
 import type { Atom, Entry, Reference, RequestedState, Target, Unit } from './unit/atom.ts';
@@ -60,6 +61,8 @@ export interface Selection {
   readonly atoms: readonly Atom[];
   /** New globals among them that other units of the same object refer to. */
   readonly offered: readonly Atom[];
+  /** @returns bytes and relocations of a selected atom as they go into the livepatch */
+  codeOf(atom: Atom): Code;
   /** @returns the special-section entries of a selected atom that go with it */
   entriesOf(atom: Atom): readonly Entry[];
   /** @returns what a reference of a selected atom, or of one of its entries, means */
@@ -98,6 +101,7 @@ export function select(input: SelectInput): Selection {
 class Selector {
   readonly #input: SelectInput;
   readonly #selected = new Set<Atom>();
+  readonly #code = new Map<Atom, Code>();
   readonly #entries = new Map<Atom, readonly Entry[]>();
   readonly #loadingOrder: LoadingOrder;
   readonly #deadEnds: DeadEnds;
@@ -146,6 +150,7 @@ class Selector {
 
     const resolutions = this.#resolutions;
     const entries = this.#entries;
+    const codes = this.#code;
     return {
       unit: after,
       patched: this.#patched,
@@ -160,6 +165,7 @@ class Selector {
         if (resolution === undefined) throw new RangeError('The reference belongs to no selected atom');
         return resolution;
       },
+      codeOf: atom => codes.get(atom) ?? atom,
       entriesOf: atom => entries.get(atom) ?? [],
       unloadHazards: [...this.#hazards],
       diagnostics: [...this.#diagnostics, ...this.#loadingOrder.diagnostics],
@@ -284,9 +290,14 @@ class Selector {
   }
 
   #follow(atom: Atom): void {
-    for (const reference of atom.references) this.#decide(atom, undefined, reference);
+    const { code, diagnostics } = readVariables(atom, this.#input.arch, at => this.#place(atom, at));
+    this.#code.set(atom, code);
+    this.#diagnostics.push(...diagnostics);
+    for (const reference of code.references) this.#decide(atom, undefined, reference);
     const entries = [
-      ...atom.entries.map(entry => this.#loadingOrder.entry(atom, entry)),
+      ...atom.entries
+        .filter(entry => !isRuntimeConstant(entry))
+        .map(entry => this.#loadingOrder.entry(atom, entry)),
       ...(atom.kind === 'function'
         ? this.#deadEnds.of(atom, this.#decoded(atom), reference => this.#resolutions.get(reference))
         : []),

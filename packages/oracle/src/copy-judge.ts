@@ -1,4 +1,5 @@
 /** Holds parts of a module against what the compiler made: byte by byte, relocation by relocation. */
+import { type BootConstant, type VariableRead, variableRead } from './boot-constants.ts';
 import { type Findings, hex } from './findings.ts';
 import type { JudgedUnit } from './judged-unit.ts';
 import type { Spot } from './klp-arrays.ts';
@@ -19,6 +20,8 @@ export interface Copy {
   readonly sites: ReadonlyMap<number, BranchSite>;
   /** Static branches that became NOPs although objtool was not to make them so. */
   readonly silenced: ReadonlySet<OwnedEntry>;
+  /** Numbers that vmlinux is given at boot, their places counted from the start. */
+  readonly constants: readonly BootConstant[];
   readonly table?: TableName;
 }
 
@@ -27,6 +30,7 @@ export const plainCopy = {
   origin: 0,
   sites: new Map<number, BranchSite>(),
   silenced: new Set<OwnedEntry>(),
+  constants: [],
 } as const;
 
 export class CopyJudge {
@@ -53,6 +57,8 @@ export class CopyJudge {
       branchNop(length).copy(wanted, at);
       nops.push({ start: at, end: at + length });
     }
+    const reads = this.#variableReads(copy, wanted);
+    for (const { start, bytes } of reads) bytes.copy(wanted, start);
     if (!there.equals(wanted)) {
       const at = wanted.findIndex((byte, i) => byte !== there[i]);
       this.#findings.add(
@@ -78,12 +84,10 @@ export class CopyJudge {
       if (same === undefined) open.set(offset, [relocation]);
       else same.push(relocation);
     }
-    for (const relocation of ours) {
-      const offset = relocation.offset - from.start;
+    const take = (offset: number, judge: (theirs: TextRelocation | undefined) => string | undefined) => {
       const [theirs, second] = open.get(offset) ?? [];
       open.delete(offset);
-      const problem =
-        second === undefined ? this.#judgeRelocation(copy, relocation, theirs) : 'is in two lists';
+      const problem = second === undefined ? judge(theirs) : 'is in two lists';
       if (problem !== undefined)
         this.#findings.add(
           unit,
@@ -91,7 +95,10 @@ export class CopyJudge {
           offset - origin,
           `the relocation at ${name}+${hex(offset - origin)} ${problem}`,
         );
-    }
+    };
+    for (const relocation of ours)
+      take(relocation.offset - from.start, theirs => this.#judgeRelocation(copy, relocation, theirs));
+    for (const read of reads) take(read.field, theirs => this.#judgeVariable(copy, read, theirs));
     for (const offset of open.keys())
       this.#findings.add(
         unit,
@@ -99,6 +106,34 @@ export class CopyJudge {
         offset - origin,
         `the module has a relocation at ${name}+${hex(offset - origin)}, and the compiled unit has none`,
       );
+  }
+
+  /** A module has no number of its own at boot: its code reads the variable, or must not be there. */
+  #variableReads({ unit, name, origin, constants }: Copy, code: Buffer): readonly VariableRead[] {
+    return constants.flatMap(constant => {
+      const read = variableRead(constant, code, constant.at);
+      if (read !== undefined) return [read];
+      const text = `${name}+${hex(constant.at - origin)} is the constant '${constant.name}', which only vmlinux is given at boot`;
+      this.#findings.add(unit, name, constant.at - origin, text);
+      return [];
+    });
+  }
+
+  #judgeVariable(
+    { unit }: Copy,
+    { name }: VariableRead,
+    theirs: TextRelocation | undefined,
+  ): string | undefined {
+    if (theirs === undefined) return 'is missing';
+    if (theirs.type !== 'R_X86_64_PC32') return `is ${theirs.type}, and a variable is read there`;
+    return this.#references.judge({
+      unit,
+      isCode: false,
+      sameNameless: () => {},
+      meaning: { kind: 'external', name, offset: 0 },
+      distance: 4,
+      relocation: theirs,
+    });
   }
 
   #judgeRelocation(copy: Copy, ours: TextRelocation, theirs: TextRelocation | undefined): string | undefined {

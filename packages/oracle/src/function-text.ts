@@ -29,6 +29,8 @@ export class FunctionText {
       const { table, section, at, offset, size } = entry;
       lines.push(`${table} ${at}: ${this.#region(section, offset, size, 0)}`);
     }
+    for (const { kind, name, at } of this.#tables.constants.get(part) ?? [])
+      lines.push(`constant ${at}: ${kind} ${name}`);
     return lines.join('\n');
   }
 

@@ -225,6 +225,10 @@ export class ModuleJudge {
       origin: part.lead,
       sites: new Map([...sites].map(([at, site]) => [at + part.lead, site])),
       silenced: this.#tables.silencedSites(unit, sites),
+      constants: (unit.after.tables.constants.get(part) ?? []).map(constant => ({
+        ...constant,
+        at: constant.at + part.lead,
+      })),
     });
   }
 

@@ -3,6 +3,7 @@
  * a static branch. Every entry begins with the place that it is about. Entry sizes are not taken from anywhere: a table
  * says them itself, by its size and the number of its relocations.
  */
+import { type BootConstant, readBootConstants } from './boot-constants.ts';
 import { type ObjectText, type TextRelocation, type TextSection, unreadable } from './object-text.ts';
 import type { Part, UnitParts } from './unit-parts.ts';
 
@@ -40,6 +41,8 @@ export interface UnitTables {
   readonly entrySizes: ReadonlyMap<TableName, number>;
   /** In the order of tables and of entries in them. */
   readonly of: ReadonlyMap<Part, readonly OwnedEntry[]>;
+  /** In the order of sections and of entries in them. */
+  readonly constants: ReadonlyMap<Part, readonly BootConstant[]>;
 }
 
 /** @throws KstitchError - `oracle-unreadable` when a table cannot be cut into entries */
@@ -64,7 +67,7 @@ export function readTables(unit: UnitParts): UnitTables {
       }
     }
   }
-  return { entrySizes, of };
+  return { entrySizes, of, constants: readBootConstants(unit) };
 }
 
 function entrySizeOf(object: ObjectText, table: TableName, section: TextSection): number | undefined {

@@ -3,15 +3,15 @@ import { join } from 'node:path';
 import { testKit } from './kit.ts';
 
 /**
- * A patch made by replacing text in one file of the test kernel's source.
+ * A patch made by replacing text in one file of a test kernel's source.
  *
  * @param path - `drivers/net/dummy.c`
  * @param from - lines that stand in it once
  * @param to - what is to stand there instead
  * @returns a unified diff with three lines of context
  */
-export async function editPatch(path: string, from: string, to: string): Promise<string> {
-  const { sourceDirectory } = await testKit();
+export async function editPatch(path: string, from: string, to: string, release?: string): Promise<string> {
+  const { sourceDirectory } = await testKit(release);
   const text = await readFile(join(sourceDirectory, path), 'latin1');
   const parts = text.split(from);
   if (parts.length !== 2) throw new Error(`'${from}' stands ${parts.length - 1} times in ${path}`);

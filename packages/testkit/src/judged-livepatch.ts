@@ -32,10 +32,11 @@ export async function ext4Fix(): Promise<string> {
 export async function judgedLivepatch(
   directory: string,
   patchTexts: readonly string[],
+  release = testRelease,
 ): Promise<JudgedLivepatch> {
-  await testKit();
+  await testKit(release);
   const context = silentContext();
-  const ground = await readGround(context, testRelease);
+  const ground = await readGround(context, release);
   const { kit, world } = ground.kernel;
   const patches = patchTexts.map((text, i) => ({ name: `${i}.patch`, bytes: Buffer.from(text, 'latin1') }));
   const built = await buildOn(context, ground, { patches, name: 'judged', outputDirectory: directory });
@@ -103,7 +104,7 @@ export interface SpoiledModule {
 
 /** @returns the module, spoiled; the original is left as it is */
 export function spoil(bytes: Uint8Array, how: (module: SpoiledModule) => void): Uint8Array {
-  const { builder } = editElf(readElf(bytes.slice(), 'module'));
+  const { builder } = editElf(readElf(Uint8Array.from(bytes), 'module'));
   const section = (name: string) => {
     const [only] = builder.sectionsNamed(name);
     if (only === undefined) throw new Error(`The module has no section '${name}'`);

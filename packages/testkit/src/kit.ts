@@ -14,6 +14,9 @@ import { silentContext } from '@kstitch/report/context';
 /** The kernel of the ext4 case: shipped with the bug that Debian fixed in 6.1.192-2. */
 export const testRelease = '6.1.0-55-cloud-amd64';
 
+/** A kernel with IBT, padding before functions and runtime constants. */
+export const ibtRelease = '6.12.117+deb12-cloud-amd64';
+
 export interface TestKit {
   readonly kit: Kit;
   readonly release: string;
@@ -23,9 +26,9 @@ export interface TestKit {
   readonly sourceDirectory: string;
 }
 
-/** @returns the kit that tests share, fetched when it is not in the cache yet */
-export async function testKit(): Promise<TestKit> {
-  const kit = await fetchKit(silentContext(), testRelease);
+/** @returns a kit that tests share, fetched when it is not in the cache yet */
+export async function testKit(release = testRelease): Promise<TestKit> {
+  const kit = await fetchKit(silentContext(), release);
   const { vmlinux, modulesDirectory, tree } = kit.paths;
   return { kit, release: kit.release, vmlinux, modulesDirectory, sourceDirectory: tree };
 }

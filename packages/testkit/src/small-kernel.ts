@@ -62,7 +62,6 @@ SECTIONS {
   __mcount_loc : { *(__mcount_loc) }
   __tables : { *(__bug_table) *(__jump_table) *(__ex_table) *(__param) *(.altinstr*) }
   __tracepoints : { *(__tracepoints) }
-  runtime_ptr : { *(runtime_ptr_*) }
   .static_call.text : { *(.static_call.text) }
   __dyndbg : { *(__dyndbg) }
   .data..ro_after_init : {
@@ -70,6 +69,8 @@ SECTIONS {
     *(.data..ro_after_init)
     __end_ro_after_init = .;
   }
+  new_table : { *(new_table) }
+  runtime : { *(runtime_*) }
   .data : { *(.data .data.*) }
   .bss : { *(.bss .bss.*) }
   . = ALIGN(4096);

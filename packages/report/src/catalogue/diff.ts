@@ -229,6 +229,13 @@ export const diffCodes = {
     example:
       "rwsem_wake() has a branch of two bytes to a function that lies beside it in section '.sched.text'",
   },
+  'runtime-constant': {
+    kind: 'refusal',
+    meaning:
+      'A patched function works with a number that the kernel writes into the instructions of vmlinux at boot, and into no module. USER_PTR_MAX (access_ok(), copy_from_user() …) is read from its variable instead; for this one that is not possible.',
+    help: 'Make the change in a caller that does not use the constant itself, or have the patched function call one that stays as it is.',
+    example: "d_hash() uses the runtime constant 'd_hash_shift', which only vmlinux is given at boot",
+  },
   'section-unsupported': {
     kind: 'refusal',
     meaning: 'Selected code or data lies in, or is named by, a section that kstitch has no rule for.',

@@ -1,2 +1,2 @@
 int f(int x) { return x; }
-asm(".pushsection runtime_ptr_fixups,\"a\"\n.quad f\n.popsection");
+asm(".pushsection new_table,\"a\"\n.quad f\n.popsection");

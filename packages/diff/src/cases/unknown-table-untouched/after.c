@@ -1,5 +1,5 @@
 int f(int x) {
-  asm volatile("1:\n.pushsection runtime_ptr_USER_PTR_MAX,\"a\"\n.long 1b - .\n.popsection");
+  asm volatile("1:\n.pushsection new_table,\"a\"\n.long 1b - .\n.popsection");
   return x;
 }
 int g(int x) { return x + 1; }

@@ -1,0 +1,1 @@
+unsigned long USER_PTR_MAX = 1;
