@@ -48,7 +48,7 @@ export async function compareUnits(
   const patches = [{ name: file, bytes: Buffer.from(patch, 'latin1') }];
   const applied = await applyPatches(context, kernel.kit, patches);
   const units = await findAffectedUnits(context, kernel.kit, database, applied);
-  const toolchain = await checkCompiler(context, kernel.banner);
+  const toolchain = await checkCompiler(context, kernel.kit.workshop, kernel.banner);
   return await withTemporaryDirectory('opinion', async directory => {
     const objects = await compileThrice(context, kernel.kit, toolchain, applied, units, directory);
     const differences: TextDifference[] = [];

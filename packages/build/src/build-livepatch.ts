@@ -122,7 +122,7 @@ export async function buildOn(
   const slug = slugOf(request.name);
 
   // What runs: the shipped image is the measure of everything that follows.
-  const toolchain = await checkCompiler(context, kernel.banner);
+  const toolchain = await checkCompiler(context, kernel.kit.workshop, kernel.banner);
 
   // What changes: texts in memory, then the units that are compiled from them.
   const { release, packageVersion } = kernel.kit;

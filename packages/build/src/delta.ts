@@ -69,7 +69,7 @@ export async function kernelDelta(
 
 async function findSource(context: Context, archive: Distribution, version: string): Promise<Source> {
   const series = /^\d+\.\d+/.exec(version)?.[0] ?? version;
-  const offered = /^\d+\.\d+$/.test(series) ? await archive.sources(context, series) : [];
+  const offered = /^\d+\.\d+$/.test(series) ? await archive.sources(context, series, version) : [];
   const info = offered.find(candidate => candidate.version === version);
   if (info === undefined) {
     const has = offered.map(candidate => `'${candidate.version}'`).join(', ');

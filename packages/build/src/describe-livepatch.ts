@@ -82,7 +82,7 @@ export function describeLivepatch(story: LivepatchStory): Bundle {
       text: Buffer.from(bytes).toString('latin1'),
     })),
     cves: findCves(story.patches.map(({ bytes }) => Buffer.from(bytes).toString('latin1')).join('\n')),
-    toolchain: { compiler: toolchain.compiler, linker: toolchain.linker },
+    toolchain: { compiler: toolchain.compiler, linker: toolchain.linker, ...rootOf(kernel) },
     runPre: {
       units: units.length,
       functions: sum(unit => unit.difference.runPre.functions),
@@ -112,6 +112,15 @@ function describeIdentity({ command, object, difference }: PatchedUnit): Bundle[
     object,
     carried: difference.selection.patched.length,
     leftOut: difference.leftOut.map(({ name, why }) => ({ name, why })),
+  };
+}
+
+/** What of another Debian release it was compiled with, to the version. */
+function rootOf({ kit }: ShippedKernel): Pick<Bundle['toolchain'], 'root'> {
+  const { root } = kit.workshop;
+  if (root === undefined) return {};
+  return {
+    root: { suite: root.suite, packages: root.packages.map(({ name, version }) => ({ name, version })) },
   };
 }
 

@@ -51,7 +51,7 @@ export async function verifyKernel(
   const kernel = await context.progress.step('read the kernel', async () =>
     loadKernel(await openKit(release)),
   );
-  const toolchain = await checkCompiler(context, kernel.banner);
+  const toolchain = await checkCompiler(context, kernel.kit.workshop, kernel.banner);
   const units = sampleUnits(await loadCompileDatabase(kernel.kit), request);
   const result = { units: 0, matched: 0, functions: 0, relocations: 0 };
   const failures = await withTemporaryDirectory('verify', async work => {

@@ -14,6 +14,7 @@ const namedElsewhere: Readonly<Record<string, readonly string[]>> = {
   'build/src/compile/compiler.ts: program': ['gcc-12'],
   'build/src/compile/preprocess.ts: program': ['gcc-12'],
   'build/src/kit/apt.ts: command': ['apt-get', 'apt-cache', '/usr/lib/apt/apt-helper'],
+  'build/src/root/workshop.ts: program': [],
   'host/src/compressed-file.ts: tool': ['xz', 'gzip', 'zstd'],
   'host/src/run.ts: command': [],
   'host/src/run.ts: program': ['setpriv'],
@@ -22,6 +23,7 @@ const namedElsewhere: Readonly<Record<string, readonly string[]>> = {
 
 /** Programs that are named in arguments and scripts of other calls, or read rather than called. */
 const furtherPrograms: Readonly<Record<string, readonly string[]>> = {
+  'build/src/root/workshop.ts': ['sh', 'mount', 'chroot', 'env'],
   'build/src/kit/unpack.ts': ['setpriv', 'dpkg-deb', 'tar', 'xz'],
   'host/src/lock.ts': ['sh', 'cat'],
   'host/src/system-packages.ts': ['env', 'apt-get'],
@@ -44,7 +46,7 @@ const notNeeded: Readonly<Record<string, string>> = {
 
 /** The purposes for which a file's programs are called. */
 function purposesOf(file: string): readonly Purpose[] {
-  if (file.startsWith('build/src/kit/') || file === 'build/src/delta.ts') return ['kit', 'build'];
+  if (/^build\/src\/(?:kit|root)\//.test(file) || file === 'build/src/delta.ts') return ['kit', 'build'];
   if (file.startsWith('build/')) return ['build'];
   if (file.startsWith('vm/')) return ['vm'];
   if (file === 'host/src/run.ts') return ['kit', 'build', 'vm'];
@@ -68,12 +70,17 @@ async function findCalls(which: 'sources' | 'tests'): Promise<readonly Call[]> {
     const text = readFileSync(join(packages, file), 'utf8');
     // Others have functions called `run`, too.
     if (
-      !/from '(?:@kstitch\/host\/run|\.\/run\.ts|node:child_process)'/.test(text) &&
+      !/from '(?:@kstitch\/host\/run|\.\/run\.ts|node:child_process|[\w./-]*(?:kernel-tree|workshop)\.ts)'/.test(
+        text,
+      ) &&
       file !== 'host/src/run.ts'
     )
       continue;
-    const pattern =
-      /(?<!function |\.)\b(?:run|runProgram|runForBytes|spawn|spawnSync|execFile|execFileSync)\(\s*(?:'([^'\n]+)'|((?:await )?[\w.]+(?:\(\))?))(?=[,)\s])/g;
+    // What tests run in a workshop is often not of this machine.
+    const ways = /(?<!function |\.)\b(?:run|runProgram|runForBytes|spawn|spawnSync|execFile|execFileSync)/
+      .source;
+    const called = /\(\s*(?:'([^'\n]+)'|((?:await )?[\w.]+(?:\(\))?))(?=[,)\s])/.source;
+    const pattern = new RegExp(`(?:${ways}${forTests ? '' : '|\\bworkshop\\.run'})${called}`, 'g');
     for (const [, program, expression = program ?? ''] of text.matchAll(pattern))
       calls.push({ file, program, expression });
   }

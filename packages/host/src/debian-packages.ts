@@ -42,17 +42,18 @@ export const requiredPackages = [
   { name: 'diffutils', why: 'compares two kernel versions', purposes: ['kit', 'build'], tools: ['diff'] },
   {
     name: 'util-linux',
-    why: 'ends programs with kstitch, keeps two kstitch apart',
+    why: 'ends programs with kstitch, keeps two kstitch apart, enters build roots',
     purposes: ['kit', 'build', 'vm'],
-    tools: ['setpriv', 'flock', 'prlimit'],
+    tools: ['setpriv', 'flock', 'prlimit', 'unshare'],
   },
+  { name: 'mount', why: 'enters build roots', purposes: ['kit', 'build'], tools: ['mount'] },
   { name: 'bash', why: 'runs pipelines', purposes: ['kit', 'build'], tools: ['bash'] },
   { name: 'dash', why: 'runs scripts', purposes: ['kit', 'build'], tools: ['sh'] },
   {
     name: 'coreutils',
     why: 'runs pipelines',
     purposes: ['kit', 'build'],
-    tools: ['cat', 'cp', 'env', 'printf', 'true'],
+    tools: ['cat', 'chroot', 'cp', 'env', 'printf', 'true'],
   },
   {
     name: 'ca-certificates',
@@ -106,6 +107,7 @@ export const requiredPackages = [
     tools: ['busybox'],
   },
   { name: 'cpio', why: "reads the virtual machine's files", purposes: ['test'], tools: ['cpio'] },
+  { name: 'libc-bin', why: 'lists what a program is linked with', purposes: ['test'], tools: ['ldd'] },
   { name: 'git', why: 'applies patches', purposes: ['test'], tools: ['git'] },
   {
     name: 'findutils',

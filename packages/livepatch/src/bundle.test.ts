@@ -52,6 +52,14 @@ test('formatBundle() and parseBundle() are inverse', () => {
   assert.ok(text.endsWith('}\n'));
 });
 
+test('a bundle names the packages of the build root that it was made in', () => {
+  const root = { suite: 'trixie', packages: [{ name: 'gcc-14', version: '14.2.0-19' }] };
+  const inRoot: Bundle = { ...bundle, toolchain: { ...bundle.toolchain, root } };
+  assert.deepEqual(parseBundle(formatBundle(inRoot), 'a.json'), inRoot);
+  const broken = JSON.stringify({ ...bundle, toolchain: { ...bundle.toolchain, root: { suite: 'trixie' } } });
+  assert.throws(() => parseBundle(broken, 'a.json'), { code: 'bundle-malformed' });
+});
+
 test('formatBundle() gives equal bundles equal bytes, whatever order they were put together in', () => {
   const reversed = Object.fromEntries(Object.entries(bundle).toReversed()) as unknown as Bundle;
   const shuffled = { ...reversed, specialSections: { __bug_table: 1, __mcount_loc: 2 } };

@@ -101,7 +101,12 @@ const bundle = record({
     }),
   ),
   cves: list(z.string().regex(/^CVE-\d{4}-\d{4,}$/)),
-  toolchain: record({ compiler: text, linker: text }),
+  toolchain: record({
+    compiler: text,
+    linker: text,
+    /** The Debian packages that it was compiled with where those were not this machine's own. */
+    root: record({ suite: text, packages: list(record({ name: text, version: text })) }).optional(),
+  }),
   /** How much of the affected units was found again in the shipped image. */
   runPre: record({
     units: count,

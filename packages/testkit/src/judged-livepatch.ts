@@ -41,7 +41,7 @@ export async function judgedLivepatch(
   const patches = patchTexts.map((text, i) => ({ name: `${i}.patch`, bytes: Buffer.from(text, 'latin1') }));
   const built = await buildOn(context, ground, { patches, name: 'judged', outputDirectory: directory });
 
-  const toolchain = await checkCompiler(context, ground.kernel.banner);
+  const toolchain = await checkCompiler(context, kit.workshop, ground.kernel.banner);
   const patch = await applyPatches(context, kit, patches);
   const commands = await findAffectedUnits(context, kit, ground.database, patch);
   const work = join(directory, 'work');

@@ -44,7 +44,7 @@ export async function compiledUnits(
 ): Promise<readonly string[]> {
   const { kit } = await testKit();
   const context = silentContext();
-  const toolchain = await checkCompiler(context, (await loadKernel(kit)).banner);
+  const toolchain = await checkCompiler(context, kit.workshop, (await loadKernel(kit)).banner);
   const units = sampleUnits(await loadCompileDatabase(kit), { sample: count, seed: 1 });
   const folder = join(cacheDirectory(), 'test-units', kit.release, extraFlags.join(''));
   await mkdir(folder, { recursive: true });

@@ -43,6 +43,8 @@ export async function cachedCompile(
     unit.args,
     extraFlags,
     unit.spelling,
+    // Another assembler writes other bytes.
+    ...(kit.workshop.root?.packages.map(({ sha256 }) => sha256) ?? []),
   ];
   const key = createHash('sha256').update(JSON.stringify(inputs)).digest('hex');
   const folder = join(cacheDirectory(), 'units', key.slice(0, 2));
@@ -51,6 +53,7 @@ export async function cachedCompile(
   if (cached !== undefined) return cached;
 
   const bytes = await compileUnit(context, unit, {
+    workshop: kit.workshop,
     cwd: kit.paths.tree,
     output,
     extraFlags,

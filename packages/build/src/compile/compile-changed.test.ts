@@ -6,6 +6,7 @@ import { after, test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
 import { Refusal } from '@kstitch/report/diagnostic';
 import { compiler, missingCompiler, readelfText } from '@kstitch/testkit/compile';
+import { thisMachine } from '../root/workshop.ts';
 import { compileChanged } from './compile-changed.ts';
 import { loadCompileDatabase } from './compile-database.ts';
 
@@ -26,7 +27,12 @@ for (const [path, text] of Object.entries(sources)) {
   await mkdir(dirname(join(tree, path)), { recursive: true });
   await writeFile(join(tree, path), text);
 }
-const kit = { release: '6.1.0-x', packageVersion: 'v', paths: { tree, units: join(root, 'units.tsv') } };
+const kit = {
+  release: '6.1.0-x',
+  packageVersion: 'v',
+  workshop: thisMachine,
+  paths: { tree, units: join(root, 'units.tsv') },
+};
 const lines = Object.keys(sources)
   .filter(path => path.endsWith('.c'))
   .map(path => path.replace(/\.c$/, '.o'))

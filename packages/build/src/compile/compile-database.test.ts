@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { thisMachine } from '../root/workshop.ts';
 import { indexCompileDatabase, loadCompileDatabase } from './compile-database.ts';
 
 const line = (object: string, source: string, modules = '', flags = '-D__KERNEL__') =>
@@ -39,7 +40,12 @@ test('CompileDatabase keeps apart what is no kernel code', () => {
 });
 
 test('loadCompileDatabase() refuses a record that is missing or names no units', async () => {
-  const kit = (units: string) => ({ release: 'x', packageVersion: 'y', paths: { tree: '', units } });
+  const kit = (units: string) => ({
+    release: 'x',
+    packageVersion: 'y',
+    workshop: thisMachine,
+    paths: { tree: '', units },
+  });
   await assert.rejects(loadCompileDatabase(kit('/nonexistent/units.tsv')), { code: 'host-file-failed' });
   await assert.rejects(loadCompileDatabase(kit('/dev/null')), { code: 'compile-database-damaged' });
 });

@@ -7,6 +7,7 @@ import { silentContext } from '@kstitch/report/context';
 import { Refusal } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { compiler, missingCompiler, readelfText } from '@kstitch/testkit/compile';
+import { thisMachine } from '../root/workshop.ts';
 import { cachedCompile } from './cached-compile.ts';
 import { compileAll, compileUnit, sectionFlags } from './compile-unit.ts';
 import type { UnitCommand } from './unit-command.ts';
@@ -38,6 +39,7 @@ test('compileUnit() compiles without debug information, with the flags added', {
   const cwd = await folder(good);
   const output = join(cwd, 'out.o');
   const bytes = await compileUnit(silentContext(), unit, {
+    workshop: thisMachine,
     cwd,
     output,
     patched: false,
@@ -51,7 +53,7 @@ test('compileUnit() compiles without debug information, with the flags added', {
 
 test('compileUnit() makes the same bytes wherever they are written', { skip }, async () => {
   const [a, b] = [await folder(good), await folder(good)];
-  const options = { patched: false, extraFlags: sectionFlags };
+  const options = { workshop: thisMachine, patched: false, extraFlags: sectionFlags };
   const first = await compileUnit(silentContext(), unit, { ...options, cwd: a, output: join(a, 'x.o') });
   const second = await compileUnit(silentContext(), unit, { ...options, cwd: b, output: join(b, 'other.o') });
   assert.deepEqual(first, second);
@@ -65,7 +67,7 @@ test("compileUnit() refuses a patch that does not compile, with the compiler's w
   );
   const output = join(cwd, 'x.o');
   await assert.rejects(
-    compileUnit(silentContext(), unit, { cwd, output, patched: true }),
+    compileUnit(silentContext(), unit, { workshop: thisMachine, cwd, output, patched: true }),
     (error: unknown) => {
       assert.ok(error instanceof Refusal);
       assert.equal(error.code, 'compile-error');
@@ -85,7 +87,12 @@ test('compileUnit() limits what it repeats of the compiler', { skip }, async () 
   );
   const cwd = await folder(lines);
   await assert.rejects(
-    compileUnit(silentContext(), unit, { cwd, output: join(cwd, 'x.o'), patched: true }),
+    compileUnit(silentContext(), unit, {
+      workshop: thisMachine,
+      cwd,
+      output: join(cwd, 'x.o'),
+      patched: true,
+    }),
     (error: unknown) => {
       assert.ok(error instanceof Refusal);
       assert.ok((error.diagnostics[0]?.notes.length ?? 0) <= 21);
@@ -98,7 +105,12 @@ test('compileUnit() limits what it repeats of the compiler', { skip }, async () 
 test('compileUnit() does not blame the patch for unpatched source', { skip }, async () => {
   const cwd = await folder('int f(void) { return missing; }\n');
   await assert.rejects(
-    compileUnit(silentContext(), unit, { cwd, output: join(cwd, 'x.o'), patched: false }),
+    compileUnit(silentContext(), unit, {
+      workshop: thisMachine,
+      cwd,
+      output: join(cwd, 'x.o'),
+      patched: false,
+    }),
     {
       code: 'compile-unpatched-failed',
     },
@@ -120,7 +132,7 @@ test('compileAll() gives results in order and all findings at once', async () =>
       await compileUnit(
         silentContext(),
         { ...unit, source: name },
-        { cwd, output: join(cwd, `${name}.o`), patched: true },
+        { workshop: thisMachine, cwd, output: join(cwd, `${name}.o`), patched: true },
       );
       return name;
     });
@@ -157,7 +169,7 @@ test('cachedCompile() compiles once, and again for other flags or another compil
     else process.env['KSTITCH_CACHE'] = saved;
   });
   const tree = await folder(good);
-  const kit = { release: 'r', packageVersion: 'v', paths: { tree, units: '' } };
+  const kit = { release: 'r', packageVersion: 'v', workshop: thisMachine, paths: { tree, units: '' } };
   const toolchain = { program: compiler, compiler: 'c', linker: 'l' };
   const output = join(tree, 'x.o');
   const first = await cachedCompile(silentContext(), kit, unit, { output, toolchain });

@@ -1,15 +1,16 @@
 import { readFile, unlink } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { fileError } from '@kstitch/host/files';
-import { interruptedError, run } from '@kstitch/host/run';
+import { interruptedError } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
 import { type Diagnostic, Refusal } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
-import { kbuildEnvironment } from '../kit/kbuild.ts';
+import type { Workshop } from '../root/workshop.ts';
 import { compileFailure } from './compiler-messages.ts';
 import type { UnitCommand } from './unit-command.ts';
 
 export interface CompileOptions {
+  readonly workshop: Workshop;
   /** The kit's tree, or a shadow of it. */
   readonly cwd: string;
   /** Where the object is written: an absolute path. */
@@ -39,8 +40,8 @@ export async function compileUnit(
   unit: UnitCommand,
   options: CompileOptions,
 ): Promise<Uint8Array> {
-  const { cwd, output, extraFlags = [], patched } = options;
-  const { status, stderr } = await run(
+  const { workshop, cwd, output, extraFlags = [], patched } = options;
+  const { status, stderr } = await workshop.run(
     unit.compiler,
     [
       ...unit.args,
@@ -54,7 +55,7 @@ export async function compileUnit(
       unit.spelling,
     ],
     // Whatever the compiler says by its status is read below; only a missing program is an error of run().
-    { cwd, onlyEnv: kbuildEnvironment(), signal: context.signal, allowStatus: [1, 2, 3, 4] },
+    { cwd, signal: context.signal, allowStatus: [1, 2, 3, 4] },
   );
   if (status !== 0) {
     await unlink(output).catch(() => {});

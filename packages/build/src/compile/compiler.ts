@@ -1,7 +1,7 @@
-import { run } from '@kstitch/host/run';
 import type { Banner } from '@kstitch/kernel/banner';
 import type { Context } from '@kstitch/report/context';
 import { diagnostic, Refusal } from '@kstitch/report/diagnostic';
+import type { Workshop } from '../root/workshop.ts';
 
 export interface Toolchain {
   /** How the compiler is called: `gcc-12`. */
@@ -12,7 +12,7 @@ export interface Toolchain {
 }
 
 /**
- * Makes sure that this machine's compiler is the one that the kernel's banner names, to the letter: Debian changes code
+ * Makes sure that the compiler at hand is the one that the kernel's banner names, to the letter: Debian changes code
  * generation between revisions of one upstream version, too.
  *
  * @returns the tools as they name themselves, for the record
@@ -20,6 +20,7 @@ export interface Toolchain {
  */
 export async function checkCompiler(
   context: Context,
+  workshop: Workshop,
   banner: Pick<Banner, 'compiler' | 'linker'>,
 ): Promise<Toolchain> {
   const { program, text: wanted } = banner.compiler;
@@ -28,25 +29,24 @@ export async function checkCompiler(
       diagnostic('wrong-compiler', {}, `the kernel was built with '${wanted}', which names no program`),
     ]);
   }
-  const compiler = await versionOf(program, context.signal);
+  const compiler = await versionOf(workshop, program, context.signal);
+  const has =
+    workshop.root === undefined ? 'this machine has' : `the build root of '${workshop.root.suite}' has`;
   if (compiler !== wanted) {
     throw new Refusal([
-      diagnostic(
-        'wrong-compiler',
-        {},
-        `the kernel was built with '${wanted}', this machine has '${compiler}'`,
-      ),
+      diagnostic('wrong-compiler', {}, `the kernel was built with '${wanted}', ${has} '${compiler}'`),
     ]);
   }
-  const linker = await versionOf('ld', context.signal);
+  const linker = await versionOf(workshop, 'ld', context.signal);
   if (linker !== banner.linker.text) {
-    const text = `the kernel was linked with '${banner.linker.text}', this machine has '${linker}'`;
+    const text = `the kernel was linked with '${banner.linker.text}', ${has} '${linker}'`;
     context.diagnostics.push(diagnostic('linker-differs', {}, text));
   }
   return { program, compiler, linker };
 }
 
-async function versionOf(program: string, signal: AbortSignal): Promise<string> {
-  const { stdout } = await run(program, ['--version'], { signal });
+/** @returns how a program names itself */
+export async function versionOf(workshop: Workshop, program: string, signal: AbortSignal): Promise<string> {
+  const { stdout } = await workshop.run(program, ['--version'], { signal });
   return stdout.split('\n')[0]?.trim() ?? '';
 }

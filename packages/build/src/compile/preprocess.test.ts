@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
 import { compiler, missingCompiler } from '@kstitch/testkit/compile';
+import { thisMachine } from '../root/workshop.ts';
 import { listDependencies, readDependencies, runRecorded, translate } from './preprocess.ts';
 import type { UnitCommand } from './unit-command.ts';
 
@@ -36,13 +37,13 @@ test('listDependencies() tells what was read, and takes files that are made late
     'a.h': 'int y;\n',
     'never.h': '',
   });
-  const files = await listDependencies(silentContext(), unit('a.c'), cwd);
+  const files = await listDependencies(silentContext(), thisMachine, unit('a.c'), cwd);
   assert.deepEqual(files?.toSorted(), ['a.c', 'a.h', 'later.h']);
 });
 
 test('listDependencies() says when the compiler cannot tell', { skip }, async () => {
   const cwd = await tree({ 'a.c': '#error no\n' });
-  assert.equal(await listDependencies(silentContext(), unit('missing.c'), cwd), undefined);
+  assert.equal(await listDependencies(silentContext(), thisMachine, unit('missing.c'), cwd), undefined);
 });
 
 test('translate() sees through comments, line numbers and what a unit does not use', { skip }, async () => {
@@ -51,7 +52,7 @@ test('translate() sees through comments, line numbers and what a unit does not u
   const b = await tree({ 'a.c': source, 'a.h': '/* one\n */\nextern int unused;\n#define N 1\n' });
   const c = await tree({ 'a.c': source, 'a.h': '#define N 2\n' });
   const [first, same, other] = await Promise.all(
-    [a, b, c].map(cwd => translate(silentContext(), unit('a.c'), cwd)),
+    [a, b, c].map(cwd => translate(silentContext(), thisMachine, unit('a.c'), cwd)),
   );
   assert.ok(first?.includes('nop'));
   assert.equal(same, first);
@@ -67,7 +68,7 @@ test('translate() gives assembly as the assembler gets it', { skip }, async () =
   });
   const c = await tree({ 'a.S': source, 'a.h': '#define N 2\n' });
   const [first, same, other] = await Promise.all(
-    [a, b, c].map(cwd => translate(silentContext(), unit('a.S'), cwd)),
+    [a, b, c].map(cwd => translate(silentContext(), thisMachine, unit('a.S'), cwd)),
   );
   assert.match(first ?? '', /mov \$1, %eax/);
   assert.equal(same, first);
@@ -78,7 +79,8 @@ test('runRecorded() takes the constants of a .s and the text of a linker script'
   const offsets = (type: string) =>
     `struct s { ${type} a; int b; };\nvoid f(void) { asm volatile("\\n.ascii \\"->B %0\\"" : : "i" (__builtin_offsetof(struct s, b))); }\n`;
   const command = [compiler, '-Wp,-MMD,x.d', '-fverbose-asm', '-S', '-o', 'a.s', 'a.c'];
-  const of = async (text: string) => await runRecorded(silentContext(), command, await tree({ 'a.c': text }));
+  const of = async (text: string) =>
+    await runRecorded(silentContext(), thisMachine, command, await tree({ 'a.c': text }));
   const first = await of(offsets('int'));
   assert.equal(first, `.ascii "->B $4"`);
   assert.equal(await of(`/* more\n */\n${offsets('unsigned')}`), first);
@@ -86,10 +88,10 @@ test('runRecorded() takes the constants of a .s and the text of a linker script'
 
   const script = [compiler, '-E', '-P', '-C', '-x', 'c', '-o', 'a.lds', 'a.lds.S'];
   const lds = async (text: string) =>
-    await runRecorded(silentContext(), script, await tree({ 'a.lds.S': text }));
+    await runRecorded(silentContext(), thisMachine, script, await tree({ 'a.lds.S': text }));
   assert.equal(await lds('/* one */\n. = 1;\n'), await lds('. = 1;\n'));
   assert.notEqual(await lds('. = 2;\n'), await lds('. = 1;\n'));
-  assert.equal(await runRecorded(silentContext(), ['true'], root), undefined);
+  assert.equal(await runRecorded(silentContext(), thisMachine, ['true'], root), undefined);
 });
 
 test('readDependencies() reads what make reads', () => {

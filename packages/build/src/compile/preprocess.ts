@@ -1,7 +1,6 @@
-import { run } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
-import { kbuildEnvironment } from '../kit/kbuild.ts';
 import { withoutDots } from '../patch/source-path.ts';
+import type { Workshop } from '../root/workshop.ts';
 import type { UnitCommand } from './unit-command.ts';
 
 /**
@@ -13,10 +12,17 @@ import type { UnitCommand } from './unit-command.ts';
  */
 export async function listDependencies(
   context: Context,
+  workshop: Workshop,
   unit: UnitCommand,
   cwd: string,
 ): Promise<readonly string[] | undefined> {
-  const rule = await output(context, unit.compiler, [...unit.args, '-M', '-MG', unit.spelling], cwd);
+  const rule = await output(
+    context,
+    workshop,
+    unit.compiler,
+    [...unit.args, '-M', '-MG', unit.spelling],
+    cwd,
+  );
   return rule === undefined ? undefined : below(readDependencies(rule));
 }
 
@@ -39,11 +45,18 @@ export function readDependencies(rule: string): readonly string[] {
  */
 export async function translate(
   context: Context,
+  workshop: Workshop,
   unit: UnitCommand,
   cwd: string,
 ): Promise<string | undefined> {
   const how = unit.kind === 'asm' ? ['-E', '-P'] : ['-S', '-g0'];
-  const text = await output(context, unit.compiler, [...unit.args, ...how, '-o', '-', unit.spelling], cwd);
+  const text = await output(
+    context,
+    workshop,
+    unit.compiler,
+    [...unit.args, ...how, '-o', '-', unit.spelling],
+    cwd,
+  );
   // Comments of the compiler: where in the source each asm statement stands.
   return unit.kind === 'asm' ? text : text?.replaceAll(/^#.*\n/gm, '');
 }
@@ -56,6 +69,7 @@ export async function translate(
  */
 export async function runRecorded(
   context: Context,
+  workshop: Workshop,
   command: readonly string[],
   cwd: string,
 ): Promise<string | undefined> {
@@ -64,7 +78,7 @@ export async function runRecorded(
   const at = words.indexOf('-o');
   if (program === undefined || at === -1) return undefined;
   // Debug information would name every structure, used or not.
-  const text = await output(context, program, [...words.with(at + 1, '-'), '-g0'], cwd);
+  const text = await output(context, workshop, program, [...words.with(at + 1, '-'), '-g0'], cwd);
   if (!words.includes('-S')) return text;
   // scripts/Makefile.lib (filechk_offsets): each constant is a string that begins with an arrow.
   return text?.match(/\.ascii\s+"->.*"/g)?.join('\n');
@@ -72,13 +86,13 @@ export async function runRecorded(
 
 async function output(
   context: Context,
+  workshop: Workshop,
   program: string,
   args: readonly string[],
   cwd: string,
 ): Promise<string | undefined> {
-  const { status, stdout } = await run(program, args, {
+  const { status, stdout } = await workshop.run(program, args, {
     cwd,
-    onlyEnv: kbuildEnvironment(),
     signal: context.signal,
     allowStatus: [1, 2, 3, 4],
   });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { compiler, missingCompiler } from '@kstitch/testkit/compile';
+import { thisMachine } from '../root/workshop.ts';
 import { makeShadowTree } from './shadow-tree.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'kstitch-shadow-'));
@@ -24,7 +25,7 @@ for (const [path, text] of [
   await mkdir(dirname(join(tree, path)), { recursive: true });
   await writeFile(join(tree, path), text);
 }
-const kit = { release: 'x', packageVersion: 'y', paths: { tree, units: '' } };
+const kit = { release: 'x', packageVersion: 'y', workshop: thisMachine, paths: { tree, units: '' } };
 
 async function shadow(
   files: Readonly<Record<string, string | undefined>>,

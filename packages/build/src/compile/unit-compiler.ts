@@ -75,6 +75,7 @@ export async function openUnitCompiler(
         return await cachedCompile(context, kit, unit, { output, toolchain, extraFlags: sectionFlags });
       case 'patched':
         return await compileUnit(context, unit, {
+          workshop: kit.workshop,
           cwd: shadow,
           output,
           extraFlags: sectionFlags,

@@ -4,7 +4,7 @@ import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
-import { fileError, writeAtomically } from '@kstitch/host/files';
+import { fileError, removeTree, writeAtomically } from '@kstitch/host/files';
 import { withLock } from '@kstitch/host/lock';
 import { type RunResult, run } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
@@ -30,7 +30,7 @@ export class Apt {
 
   /**
    * @param name - folder of this state below the cache
-   * @param sources - the one line of sources.list to use in place of the machine's sources
+   * @param sources - the lines of sources.list to use in place of the machine's sources
    */
   constructor(name = 'machine', sources?: string) {
     this.#directory = join(cacheDirectory(), 'apt', name);
@@ -99,6 +99,27 @@ export class Apt {
   }
 
   /**
+   * @returns packages and all that they depend on, as if nothing was installed, sorted by name; recommended ones are left out
+   * @throws KstitchError - `host-tool-failed` when the archive does not have one of them
+   */
+  async closure(names: readonly string[], signal: AbortSignal): Promise<readonly AptPackage[]> {
+    const options = ['--simulate', '-o', 'APT::Install-Recommends=false'];
+    const { stdout } = await this.#apt('apt-get', [...options, 'install', ...names], signal);
+    // Inst gcc-14 (14.2.0-19 Debian:13.6/stable [amd64])
+    const chosen = [...stdout.matchAll(/^Inst (\S+) \((\S+) /gm)].map(
+      ([, name, version]) => `${name}=${version}`,
+    );
+    const shown = await this.#apt('apt-cache', ['show', ...chosen], signal);
+    const packages = new Map(
+      shown.stdout
+        .split(/\n\n+/)
+        .flatMap(parseStanza)
+        .map(found => [`${found.name}=${found.version}`, found]),
+    );
+    return chosen.flatMap(each => packages.get(each) ?? []).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /**
    * Downloads a package and files it under its content's SHA-256, where every kit finds it.
    *
    * @returns its path
@@ -148,6 +169,58 @@ export class Apt {
     });
   }
 
+  /**
+   * As {@link download}, for many small packages: apt is asked once. What was cut short is downloaded again.
+   *
+   * @returns their paths, in order
+   */
+  async downloadAll(
+    context: Context,
+    wanted: readonly PackageInfo[],
+    update: (detail: string) => void,
+  ): Promise<readonly string[]> {
+    const debs = join(cacheDirectory(), 'debs');
+    const pathOf = ({ sha256 }: PackageInfo) => join(debs, `${sha256}.deb`);
+    const isMissing = await Promise.all(wanted.map(async info => !(await exists(pathOf(info)))));
+    const missing = wanted.filter((_, i) => isMissing[i]);
+    if (missing.length === 0) return wanted.map(pathOf);
+    const folder = join(this.#directory, 'arrived-together');
+    await withLock(context, 'package archive', async () => {
+      await this.#setUp();
+      await removeTree(folder);
+      for (const each of [folder, debs]) await mkdir(each, { recursive: true });
+      const what = `download ${missing.length} packages`;
+      try {
+        const names = missing.map(({ name, version }) => `${name}=${version}`);
+        const args = ['-o', 'APT::Status-Fd=1', 'download', ...names];
+        await this.#apt('apt-get', args, context.signal, update, [], folder);
+      } catch (error) {
+        if (!(error instanceof KstitchError) || error.code !== 'host-tool-failed') throw error;
+        throw new KstitchError('kit-download-failed', `${what}: apt failed`, {
+          cause: error,
+          notes: error.notes,
+        });
+      }
+      const arrived = new Map<string, string>();
+      for (const name of await readdir(folder)) {
+        const file = join(folder, name);
+        arrived.set(await sha256Of(file), file);
+      }
+      for (const info of missing) {
+        const file = arrived.get(info.sha256);
+        if (file === undefined) {
+          const { name, version, sha256 } = info;
+          throw new KstitchError(
+            'kit-download-failed',
+            `${what}: nothing that arrived has the SHA-256 of '${name}' of version '${version}', ${sha256}`,
+          );
+        }
+        await rename(file, pathOf(info));
+      }
+    });
+    return wanted.map(pathOf);
+  }
+
   async #setUp(): Promise<void> {
     try {
       for (const folder of ['lists/partial', 'archives/partial']) {
@@ -168,6 +241,7 @@ export class Apt {
     signal: AbortSignal,
     update?: (detail: string) => void,
     allowStatus: readonly number[] = [],
+    cwd: string = this.#directory,
   ): Promise<RunResult> {
     const at = (path: string) => join(this.#directory, path);
     const settings = [
@@ -184,7 +258,7 @@ export class Apt {
     ];
     const options = settings.flatMap(setting => ['-o', setting]);
     return run(command, ['-c', at('apt.conf'), ...options, ...args], {
-      cwd: this.#directory,
+      cwd,
       signal,
       allowStatus,
       env: { APT_CONFIG: undefined },

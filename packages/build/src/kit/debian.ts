@@ -1,7 +1,8 @@
 import { KstitchError } from '@kstitch/report/error';
+import { allSuites, suiteOf } from '../root/suites.ts';
 import { Apt, type AptPackage } from './apt.ts';
 import { compareDebianVersions } from './debian-version.ts';
-import type { Distribution, KernelPackages, PackageInfo } from './distribution.ts';
+import { type Distribution, type KernelPackages, type PackageInfo, plain } from './distribution.ts';
 import { nearestNames } from './nearest-names.ts';
 import { askSnapshotArchive, defaultSnapshot } from './snapshot.ts';
 
@@ -19,6 +20,8 @@ export interface DebianOptions {
 /** Debian's kernels through apt. A release that the configured archives no longer have is looked for in a snapshot archive. */
 export function debian(options: DebianOptions = {}): Distribution {
   let apt = options.apt ?? new Apt();
+  /** By SHA-256: packages of another Debian release than the machine's. */
+  const origins = new Map<string, Apt>();
   return {
     releases: async context => {
       await apt.refresh(context);
@@ -32,10 +35,20 @@ export function debian(options: DebianOptions = {}): Distribution {
         );
       }
       await apt.refresh(context);
-      const gone = await whyGone(() => locatePackages(apt, release, context.signal));
+      let gone = await whyGone(() => locatePackages(apt, release, context.signal));
       if (!(gone instanceof KstitchError)) return gone;
 
-      const offered = await listReleases(apt, context.signal);
+      let offered = await listReleases(apt, context.signal);
+      // A kernel of another Debian release than the machine's.
+      const suite =
+        options.apt === undefined && !mayHaveGone(release, offered) ? suiteOf(release) : undefined;
+      if (gone.code === 'kit-release-unknown' && suite !== undefined) {
+        apt = new Apt(`suite-${suite.name}`, suite.sources);
+        await apt.refresh(context);
+        gone = await whyGone(() => locatePackages(apt, release, context.signal));
+        if (!(gone instanceof KstitchError)) return gone;
+        offered = await listReleases(apt, context.signal);
+      }
       if (
         gone.code === 'kit-release-unknown' &&
         options.snapshot === undefined &&
@@ -58,11 +71,29 @@ export function debian(options: DebianOptions = {}): Distribution {
       await apt.refresh(context);
       return await locatePackages(apt, release, context.signal);
     },
-    sources: async (context, series) => {
+    sources: async (context, series, version) => {
+      const name = `linux-source-${series}`;
       await apt.refresh(context);
-      return newestFirst(await apt.show(`linux-source-${series}`, context.signal));
+      const own = await apt.show(name, context.signal);
+      for (const suite of options.apt === undefined ? allSuites() : []) {
+        if (own.some(found => found.version === version)) break;
+        const other = new Apt(`suite-${suite.name}`, suite.sources);
+        const found = await other.refresh(context).then(
+          () => other.show(name, context.signal),
+          (error: unknown) => {
+            // What the machine's own archive has is then all there is.
+            if (error instanceof KstitchError && error.code === 'kit-lists-failed') return [];
+            throw error;
+          },
+        );
+        if (!found.some(each => each.version === version)) continue;
+        for (const { sha256 } of found) origins.set(sha256, other);
+        return newestFirst(found);
+      }
+      return newestFirst(own);
     },
-    download: (context, wanted, update) => apt.download(context, wanted, update),
+    download: (context, wanted, update) =>
+      (origins.get(wanted.sha256) ?? apt).download(context, wanted, update),
   };
 }
 
@@ -195,10 +226,6 @@ function newest(found: readonly AptPackage[]): AptPackage | undefined {
 
 function newestFirst<T extends PackageInfo>(found: readonly T[]): readonly T[] {
   return found.toSorted((a, b) => compareDebianVersions(b.version, a.version));
-}
-
-function plain({ name, version, size, sha256 }: PackageInfo): PackageInfo {
-  return { name, version, size, sha256 };
 }
 
 function quote(names: readonly string[]): string {

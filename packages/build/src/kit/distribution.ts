@@ -38,8 +38,11 @@ export interface Distribution {
    *   `kit-snapshot-unreachable`
    */
   locate(context: Context, release: string): Promise<KernelPackages>;
-  /** @returns the source packages of a series that can be had, newest first */
-  sources(context: Context, series: string): Promise<readonly PackageInfo[]>;
+  /**
+   * @param version - looked for in other releases of the distribution, too, where the machine's own does not have it
+   * @returns the source packages of a series that can be had, newest first
+   */
+  sources(context: Context, series: string, version: string): Promise<readonly PackageInfo[]>;
   /**
    * Brings a package into the cache; one that is there already is not fetched again.
    *
@@ -48,4 +51,9 @@ export interface Distribution {
    * @throws KstitchError - `kit-download-failed`
    */
   download(context: Context, wanted: PackageInfo, update: (detail: string) => void): Promise<string>;
+}
+
+/** @returns what a record says of a package, and no more than that */
+export function plain({ name, version, size, sha256 }: PackageInfo): PackageInfo {
+  return { name, version, size, sha256 };
 }

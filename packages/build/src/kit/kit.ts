@@ -1,13 +1,19 @@
-import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readElf } from '@kstitch/elf/read';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
 import { fileError, removeTree, writeAtomically } from '@kstitch/host/files';
 import { withLock } from '@kstitch/host/lock';
+import { readBanner } from '@kstitch/kernel/banner';
+import { KernelImage } from '@kstitch/kernel/kernel-image';
 import { unpackVmlinuz } from '@kstitch/kernel/vmlinuz';
 import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
+import { openRoot } from '../root/build-root.ts';
+import { chooseWorkshop } from '../root/choose-workshop.ts';
+import { inRoot, thisMachine, type Workshop } from '../root/workshop.ts';
 import { debian } from './debian.ts';
-import type { Distribution, KernelPackages, PackageInfo } from './distribution.ts';
+import { type Distribution, type KernelPackages, type PackageInfo, plain } from './distribution.ts';
 import { type Manifest, manifestSchema, parseManifest } from './manifest.ts';
 import { prepareTree } from './prepare-tree.ts';
 import { recordUnits } from './record-units.ts';
@@ -21,6 +27,8 @@ export interface Kit {
   /** `6.1` */
   readonly series: string;
   readonly paths: KitPaths;
+  /** Where it was prepared and is compiled. */
+  readonly workshop: Workshop;
   /** What the kit was made from, with the versions taken. */
   readonly packages: readonly PackageInfo[];
   /** For `--json`. */
@@ -74,7 +82,11 @@ export async function openKit(release: string): Promise<Kit> {
   }
   const manifest = parseManifest(text);
   if (manifest === undefined || manifest.release !== release) throw damagedKit(release, root, manifestName);
-  const kit = describeKit(root, manifest);
+  const contents = manifest.root;
+  const buildRoot = contents && (await openRoot(contents));
+  if (contents !== undefined && buildRoot === undefined)
+    throw damagedKit(release, root, `the build root of '${contents.suite}'`);
+  const kit = describeKit(root, manifest, buildRoot === undefined ? thisMachine : inRoot(buildRoot));
   for (const path of Object.values(kit.paths)) {
     await access(path).catch(() => {
       throw damagedKit(release, root, path.slice(root.length + 1));
@@ -165,7 +177,9 @@ async function makeKit(
   const { progress, signal } = context;
   const { release } = packages;
   const unpacked = join(root, 'packages');
-  await mkdir(unpacked);
+  // Debian 12 names its modules `/lib/modules/…`, 13 `/usr/lib/modules/…`: both find them.
+  await mkdir(join(unpacked, 'usr/lib'), { recursive: true });
+  await symlink('usr/lib', join(unpacked, 'lib'));
   await progress.step('unpack the kernel image and headers', async () => {
     for (const file of [files.image, files.headers, files.commonHeaders, files.kbuild]) {
       await unpackPackage(file, unpacked, signal);
@@ -174,18 +188,28 @@ async function makeKit(
   const headers = `packages/usr/src/linux-headers-${release}`;
   await fitHeaders(join(root, headers), packages.commonHeaders.name);
 
-  await progress.step('unpack the kernel out of vmlinuz', async () => {
+  const banner = await progress.step('unpack the kernel out of vmlinuz', async () => {
     const vmlinuz = await readFile(join(unpacked, 'boot', `vmlinuz-${release}`));
     const vmlinux = await unpackVmlinuz(vmlinuz, payload => decompressXz(payload, signal));
     await writeFile(join(root, 'vmlinux'), vmlinux);
+    return readBanner(new KernelImage(readElf(vmlinux, `vmlinux of ${release}`)));
   });
+
+  // The kernel says itself what it was compiled with.
+  const workshop = await chooseWorkshop(context, release, banner);
 
   const tree = join(root, 'tree');
   await progress.step('unpack the kernel source', () =>
     unpackSource(files.source, packages.series, tree, signal),
   );
-  await prepareTree(context, { release, version: packages.version, headers: join(root, headers), tree });
-  const units = await recordUnits(context, release, tree, join(root, 'units.tsv'));
+  await prepareTree(context, {
+    workshop,
+    release,
+    version: packages.version,
+    headers: join(root, headers),
+    tree,
+  });
+  const units = await recordUnits(context, workshop, release, tree, join(root, 'units.tsv'));
 
   const manifest: Manifest = {
     schema: manifestSchema,
@@ -195,6 +219,9 @@ async function makeKit(
     headers,
     units,
     packages: [packages.image, packages.headers, packages.commonHeaders, packages.kbuild, packages.source],
+    ...(workshop.root === undefined
+      ? {}
+      : { root: { suite: workshop.root.suite, packages: workshop.root.packages.map(plain) } }),
   };
   await writeAtomically(join(root, manifestName), `${JSON.stringify(manifest, undefined, 2)}\n`);
 }
@@ -213,7 +240,7 @@ async function fitHeaders(headers: string, common: string): Promise<void> {
   await rm(join(headers, 'vmlinux'), { force: true });
 }
 
-function describeKit(root: string, manifest: Manifest): Kit {
+function describeKit(root: string, manifest: Manifest, workshop: Workshop): Kit {
   const { release, packageVersion, series, packages } = manifest;
   const at = (path: string) => join(root, path);
   return {
@@ -221,6 +248,7 @@ function describeKit(root: string, manifest: Manifest): Kit {
     packageVersion,
     series,
     packages,
+    workshop,
     paths: {
       root,
       vmlinuz: at(`packages/boot/vmlinuz-${release}`),

@@ -16,6 +16,11 @@ test('a manifest survives being written and read', () => {
   assert.deepEqual(parseManifest(JSON.stringify(whole)), whole);
 });
 
+test('a manifest names the build root that the kit was made in', () => {
+  const inRoot = { ...whole, root: { suite: 'trixie', packages: whole.packages } };
+  assert.deepEqual(parseManifest(JSON.stringify(inRoot)), inRoot);
+});
+
 test('whatever is not a manifest is none', () => {
   const broken: unknown[] = [
     '',
@@ -28,6 +33,9 @@ test('whatever is not a manifest is none', () => {
     { ...whole, headers: '/etc' },
     { ...whole, units: 1.5 },
     { ...whole, packages: [{ name: 'a' }] },
+    { ...whole, root: null },
+    { ...whole, root: { suite: '../trixie', packages: [] } },
+    { ...whole, root: { suite: 'trixie', packages: [{ name: 'a' }] } },
   ];
   for (const value of broken)
     assert.equal(parseManifest(JSON.stringify(value)), undefined, JSON.stringify(value));

@@ -1,3 +1,4 @@
+import type { RootContents } from '../root/build-root.ts';
 import type { PackageInfo } from './distribution.ts';
 
 /** Raised whenever a kit of the old layout would not do any more; such kits are fetched again. */
@@ -15,6 +16,8 @@ export interface Manifest {
   /** How many units the flavour is built from. */
   readonly units: number;
   readonly packages: readonly PackageInfo[];
+  /** The build root that the source was prepared in; absent when that was the machine itself. */
+  readonly root?: RootContents;
 }
 
 /**
@@ -42,6 +45,16 @@ function isManifest(value: unknown): value is Manifest {
     !value['headers'].startsWith('/') &&
     !value['headers'].split('/').includes('..') &&
     Number.isSafeInteger(value['units']) &&
+    Array.isArray(value['packages']) &&
+    value['packages'].every(isPackageInfo) &&
+    (value['root'] === undefined || isRoot(value['root']))
+  );
+}
+
+function isRoot(value: unknown): value is RootContents {
+  return (
+    isRecord(value) &&
+    isName(value['suite']) &&
     Array.isArray(value['packages']) &&
     value['packages'].every(isPackageInfo)
   );

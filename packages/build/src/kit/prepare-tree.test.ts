@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
+import { thisMachine } from '../root/workshop.ts';
 import { prepareTree } from './prepare-tree.ts';
 import { recordUnits } from './record-units.ts';
 
@@ -38,7 +39,7 @@ async function write(folder: string, files: Readonly<Record<string, string>>): P
 async function prepare(name: string, makefile: string): Promise<string> {
   const headers = await write(join(work, name, 'headers'), headersFiles);
   const tree = await write(join(work, name, 'tree'), { Makefile: makefile });
-  await prepareTree(silentContext(), { release, version: '6.1.192-1', headers, tree });
+  await prepareTree(silentContext(), { workshop: thisMachine, release, version: '6.1.192-1', headers, tree });
   return tree;
 }
 
@@ -107,10 +108,13 @@ test('a kbuild that names few units has given up', async () => {
       '%/:\n\tmkdir -p $@\n\techo "kstitch-unit gcc-12 -c $@a.c" > $@a.o\n\techo "no rule for $@b.o" >&2; exit 2\n',
     'arch/x86/Makefile': 'drivers-$(CONFIG_PCI) += arch/x86/pci/\n',
   });
-  await assert.rejects(recordUnits(silentContext(), release, tree, join(work, 'units.tsv')), error => {
-    assert.ok(error instanceof KstitchError && error.code === 'kit-prepare-failed');
-    assert.match(error.message, /: kbuild named only 1 units$/);
-    assert.match(error.notes.join('\n'), /^no rule for arch\/x86\/pci\/b\.o$/m);
-    return true;
-  });
+  await assert.rejects(
+    recordUnits(silentContext(), thisMachine, release, tree, join(work, 'units.tsv')),
+    error => {
+      assert.ok(error instanceof KstitchError && error.code === 'kit-prepare-failed');
+      assert.match(error.message, /: kbuild named only 1 units$/);
+      assert.match(error.notes.join('\n'), /^no rule for arch\/x86\/pci\/b\.o$/m);
+      return true;
+    },
+  );
 });

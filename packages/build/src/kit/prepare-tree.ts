@@ -2,12 +2,12 @@ import { copyFile, cp, mkdir, readFile, utimes, writeFile } from 'node:fs/promis
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileError } from '@kstitch/host/files';
-import { run } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
-import { kbuildEnvironment } from './kbuild.ts';
+import type { Workshop } from '../root/workshop.ts';
 
 export interface TreeInputs {
+  readonly workshop: Workshop;
   readonly release: string;
   /** Debian version of the kernel: `6.1.192-1`. */
   readonly version: string;
@@ -118,10 +118,9 @@ async function makePrepare(
   inputs: TreeInputs,
   update: (detail: string) => void,
 ): Promise<void> {
-  const { tree, release, headers } = inputs;
+  const { workshop, tree, release, headers } = inputs;
   try {
-    await run('make', ['-C', tree, `-j${availableParallelism()}`, 'modules_prepare'], {
-      onlyEnv: kbuildEnvironment(),
+    await workshop.run('make', ['-C', tree, `-j${availableParallelism()}`, 'modules_prepare'], {
       signal: context.signal,
       onLine: line => update(line.trim().slice(0, 80)),
     });

@@ -2,11 +2,10 @@ import { readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join, normalize } from 'node:path';
 import { writeAtomically } from '@kstitch/host/files';
-import { run } from '@kstitch/host/run';
 import { parseConfig } from '@kstitch/kernel/config';
 import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
-import { kbuildEnvironment } from './kbuild.ts';
+import type { Workshop } from '../root/workshop.ts';
 
 /** First word of what stands in place of an object after a recording. */
 const mark = 'kstitch-unit';
@@ -44,6 +43,7 @@ const notKernel = new Set([
  */
 export async function recordUnits(
   context: Context,
+  workshop: Workshop,
   release: string,
   tree: string,
   file: string,
@@ -59,7 +59,7 @@ export async function recordUnits(
       // Archives and multi-unit modules, by the names of 6.1 and of later kernels.
       ...['cmd_ar_builtin', 'cmd_ar', 'cmd_link_multi-m', 'cmd_ld_multi_m'].map(name => `${name}=: > $@`),
     ];
-    const { stderr } = await run(
+    const { stderr } = await workshop.run(
       'make',
       [
         '-C',
@@ -71,7 +71,7 @@ export async function recordUnits(
         ...folders,
         ...architectureFolders,
       ],
-      { onlyEnv: kbuildEnvironment(), signal: context.signal, allowStatus: [2] },
+      { signal: context.signal, allowStatus: [2] },
     );
     const commands = new Map<string, string>();
     const modules = new Map<string, string[]>();

@@ -10,7 +10,9 @@ const part = 'setpriv --pdeathsig KILL';
 /** Unpacks a whole Debian package into an existing folder. */
 export async function unpackPackage(deb: string, into: string, signal: AbortSignal): Promise<void> {
   // As root tar would give the files to the owners named in the package; the cache belongs to its user.
-  const script = `${part} dpkg-deb --fsys-tarfile "$1" | ${part} tar --extract --no-same-owner --directory "$2"`;
+  const script =
+    `${part} dpkg-deb --fsys-tarfile "$1" | ` +
+    `${part} tar --extract --no-same-owner --keep-directory-symlink --directory "$2"`;
   await run('bash', ['-o', 'pipefail', '-c', script, 'unpack', deb, into], { signal });
 }
 

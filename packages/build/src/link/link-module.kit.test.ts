@@ -38,7 +38,13 @@ async function compile(source: string): Promise<Uint8Array> {
   assert.ok(unit !== undefined);
   const cwd = await mkdtemp(join(root, 'source-'));
   await makeShadowTree(kit, cwd, [{ path: 'fs/ext4/mballoc.c', text: source }]);
-  const options = { cwd, output: join(root, 'unit.o'), extraFlags: sectionFlags, patched: true };
+  const options = {
+    workshop: kit.workshop,
+    cwd,
+    output: join(root, 'unit.o'),
+    extraFlags: sectionFlags,
+    patched: true,
+  };
   return await compileUnit(context, unit, options);
 }
 

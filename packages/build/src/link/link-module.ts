@@ -1,12 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError } from '@kstitch/host/files';
-import { run } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
 import { diagnostic, Refusal } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import type { KernelTree } from '../compile/kernel-tree.ts';
-import { kbuildEnvironment } from '../kit/kbuild.ts';
 import { modpostErrors, objtoolWarnings } from './kbuild-messages.ts';
 
 export interface ModuleInputs {
@@ -50,10 +48,10 @@ export async function linkModule(
 ): Promise<Uint8Array> {
   const { moduleName } = inputs;
   await writeInputs(directory, inputs);
-  const { status, stdout, stderr } = await run(
+  const { status, stdout, stderr } = await kit.workshop.run(
     'make',
     ['-C', kit.paths.tree, `M=${directory}`, 'delay-objtool=y', 'KCFLAGS=-g0', 'modules'],
-    { onlyEnv: kbuildEnvironment(), signal: context.signal, allowStatus: [1, 2] },
+    { signal: context.signal, allowStatus: [1, 2] },
   );
   const warnings = objtoolWarnings(stderr);
   if (warnings.length > 0) {

@@ -7,6 +7,7 @@ import { silentContext } from '@kstitch/report/context';
 import { type Diagnostic, Refusal } from '@kstitch/report/diagnostic';
 import { compiler, missingCompiler } from '@kstitch/testkit/compile';
 import { indexCompileDatabase } from '../compile/compile-database.ts';
+import { thisMachine } from '../root/workshop.ts';
 import { type AffectedUnitsOptions, findAffectedUnits } from './affected-units.ts';
 import type { ChangedFile } from './apply-patch.ts';
 
@@ -59,7 +60,7 @@ for (const [path, text] of Object.entries(sources)) {
   await mkdir(dirname(join(tree, path)), { recursive: true });
   await writeFile(join(tree, path), text);
 }
-const kit = { release: '6.1.0-x', packageVersion: 'v', paths: { tree, units: '' } };
+const kit = { release: '6.1.0-x', packageVersion: 'v', workshop: thisMachine, paths: { tree, units: '' } };
 const database = indexCompileDatabase(
   [
     ...Object.keys(sources)

@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import fc from 'fast-check';
+import { thisMachine } from '../root/workshop.ts';
 import { applyPatches } from './apply-patch.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'kstitch-apply-'));
@@ -18,7 +19,12 @@ async function tree(files: Readonly<Record<string, string>>) {
     await mkdir(dirname(join(folder, path)), { recursive: true });
     await writeFile(join(folder, path), text);
   }
-  return { release: '6.1.0-x', packageVersion: '6.1.1-1', paths: { tree: folder, units: '' } };
+  return {
+    release: '6.1.0-x',
+    packageVersion: '6.1.1-1',
+    workshop: thisMachine,
+    paths: { tree: folder, units: '' },
+  };
 }
 
 async function apply(files: Readonly<Record<string, string>>, ...patches: readonly string[]) {

@@ -29,7 +29,7 @@ export async function confirmIncluders(
       const jobs = units.slice(done, done + batch).map(unit => ({
         label: `ask what ${unit.source} includes`,
         work: async () => {
-          const files = await listDependencies(context, unit, kit.paths.tree);
+          const files = await listDependencies(context, kit.workshop, unit, kit.paths.tree);
           // A unit that the compiler cannot read is compiled, which says why.
           return files === undefined || files.some(path => changed.has(path)) ? [unit] : [];
         },

@@ -13,6 +13,7 @@ import { compileAll } from '../compile/compile-unit.ts';
 import type { KernelTree } from '../compile/kernel-tree.ts';
 import { listDependencies, runRecorded, translate } from '../compile/preprocess.ts';
 import { outsideKernel, type UnitCommand } from '../compile/unit-command.ts';
+import type { Workshop } from '../root/workshop.ts';
 import type { KbuildRecord } from './kbuild-records.ts';
 
 /** Something that a changed header may reach, and a livepatch may not. */
@@ -48,11 +49,11 @@ export async function findHeaderEffects(
   const trees = [kit.paths.tree, shadow] as const;
   const ofUnits = reached.units.map(unit => ({
     label: `compare what ${unit.source} comes to`,
-    work: async () => await effectOnUnit(context, unit, trees, changed),
+    work: async () => await effectOnUnit(context, kit.workshop, unit, trees, changed),
   }));
   const ofRecords = reached.records.map(record => ({
     label: `compare ${record.target}`,
-    work: async () => await effectOnRecord(context, record, trees, changed),
+    work: async () => await effectOnRecord(context, kit.workshop, record, trees, changed),
   }));
   const effects = (await compileAll(context, [...ofUnits, ...ofRecords])).filter(
     effect => effect !== undefined,
@@ -65,15 +66,19 @@ export async function findHeaderEffects(
 
 async function effectOnUnit(
   context: Context,
+  workshop: Workshop,
   unit: UnitCommand,
   [tree, shadow]: readonly [string, string],
   changed: ReadonlySet<string>,
 ): Promise<Effect | undefined> {
-  const dependencies = await listDependencies(context, unit, tree);
+  const dependencies = await listDependencies(context, workshop, unit, tree);
   // Where the compiler cannot tell, the text of the source has: it may be included.
   const header = (dependencies ?? [...changed]).find(path => changed.has(path));
   if (header === undefined) return undefined;
-  const [before, after] = [await translate(context, unit, tree), await translate(context, unit, shadow)];
+  const [before, after] = [
+    await translate(context, workshop, unit, tree),
+    await translate(context, workshop, unit, shadow),
+  ];
   if (before !== undefined && before === after) return undefined;
   const partOf = outsideKernel(unit);
   return partOf === undefined
@@ -83,6 +88,7 @@ async function effectOnUnit(
 
 async function effectOnRecord(
   context: Context,
+  workshop: Workshop,
   record: KbuildRecord,
   [tree, shadow]: readonly [string, string],
   changed: ReadonlySet<string>,
@@ -93,8 +99,8 @@ async function effectOnRecord(
   // Programs of the build are not run here: whatever they read may be what they make.
   if (!/\.(?:s|lds)$/.test(target))
     return { code: 'header-reaches-generator', header, what: `what the build makes as '${target}'` };
-  const before = await runRecorded(context, record.command, tree);
-  if (before !== undefined && before === (await runRecorded(context, record.command, shadow)))
+  const before = await runRecorded(context, workshop, record.command, tree);
+  if (before !== undefined && before === (await runRecorded(context, workshop, record.command, shadow)))
     return undefined;
   return target.endsWith('.s')
     ? { code: 'header-reaches-offsets', header, what: `the constants that '${target}' holds` }

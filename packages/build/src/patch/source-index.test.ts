@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
 import { indexCompileDatabase } from '../compile/compile-database.ts';
+import { thisMachine } from '../root/workshop.ts';
 import { openSourceIndex } from './source-index.ts';
 
 const root = await mkdtemp(join(tmpdir(), 'kstitch-index-'));
@@ -25,7 +26,7 @@ for (const [path, text] of Object.entries(files)) {
   await mkdir(dirname(join(tree, path)), { recursive: true });
   await writeFile(join(tree, path), text);
 }
-const kit = { release: '6.1.0-x', packageVersion: 'v', paths: { tree, units: '' } };
+const kit = { release: '6.1.0-x', packageVersion: 'v', workshop: thisMachine, paths: { tree, units: '' } };
 const database = indexCompileDatabase(
   'fs/a.o\t\tgcc -include ./include/linux/kconfig.h -D__KERNEL__ -c -o fs/a.o fs/a.c',
 );

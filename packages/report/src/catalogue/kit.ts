@@ -91,4 +91,25 @@ export const kitCodes = {
     help: 'give paths below the top of the kernel source: fs/ext4/mballoc.c',
     example: "compare 'fs/ext4/mbaloc.c': neither '6.1.192-1' nor '6.1.192-2' has it",
   },
+  'root-suite-unreachable': {
+    kind: 'error',
+    meaning:
+      "A kernel is compiled with its own Debian release's compiler. This machine has another one, and the archive of that release could not be read, or does not have it.",
+    help: 'check the network; for a release that has left the mirrors set KSTITCH_DEBIAN_MIRROR and KSTITCH_DEBIAN_SECURITY_MIRROR to an archive that keeps it',
+    example: "make a build root of Debian 'trixie': its archive does not give 'gcc-14' and what it needs",
+  },
+  'root-not-entered': {
+    kind: 'error',
+    meaning:
+      'The compiler of another Debian release runs in a build root, and this machine does not allow to enter one: a normal user needs user namespaces for it, root the right to mount (CAP_SYS_ADMIN, which containers often lack).',
+    help: 'as root: sysctl -w kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000, and with AppArmor sysctl -w kernel.apparmor_restrict_unprivileged_userns=0; or run kstitch as root; in a container allow CAP_SYS_ADMIN',
+    example:
+      "enter the build root '/root/.cache/kstitch/roots/trixie-0123456789abcdef': unshare: unshare failed: Operation not permitted",
+  },
+  'root-setting-invalid': {
+    kind: 'error',
+    meaning: 'A variable that names an archive or a keyring holds something that apt would not read as one.',
+    help: 'set the variable to an address like http://deb.debian.org/debian, or unset it',
+    example: "read KSTITCH_DEBIAN_MIRROR: 'http://a b' is empty or has a space or bracket",
+  },
 } as const satisfies Record<string, CatalogueEntry>;

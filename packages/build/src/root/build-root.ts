@@ -1,0 +1,125 @@
+/**
+ * A build root: the compiler and the tools of another Debian release, unpacked into a folder of the cache.
+ *
+ * apt names the packages (with a state of its own, in which nothing is installed), their files are unpacked side by side, and that
+ * is all: no package's script is run, so no privilege is needed, and the same packages always give the same files.
+ */
+import { createHash } from 'node:crypto';
+import { access, mkdir, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cacheDirectory } from '@kstitch/host/cache-directory';
+import { buildDirectoryAtomically, removeTree } from '@kstitch/host/files';
+import { withLock } from '@kstitch/host/lock';
+import type { Context } from '@kstitch/report/context';
+import { KstitchError } from '@kstitch/report/error';
+import { Apt } from '../kit/apt.ts';
+import type { PackageInfo } from '../kit/distribution.ts';
+import { unpackPackage } from '../kit/unpack.ts';
+import type { Suite } from './suites.ts';
+
+/** What a root is made of; its folder is named for it. */
+export interface RootContents {
+  /** `trixie` */
+  readonly suite: string;
+  /** Sorted by name. */
+  readonly packages: readonly PackageInfo[];
+}
+
+export interface BuildRoot extends RootContents {
+  /** Nothing in it may be changed: builds share it. */
+  readonly directory: string;
+}
+
+/** What kbuild calls, or links its own tools with, besides the compiler. */
+const tools =
+  'base-files bash dash coreutils diffutils findutils grep gzip hostname mawk sed tar util-linux xz-utils dpkg gcc binutils ' +
+  'libc6-dev make flex bison bc perl python3 libelf-dev libssl-dev';
+
+/**
+ * Makes a root of a suite's newest packages, or opens the one that has been made of the same.
+ *
+ * @param compiler - package of the compiler: `gcc-14`
+ * @throws KstitchError - `root-suite-unreachable`, `kit-download-failed`, `host-disk-full`, `interrupted` …
+ */
+export async function makeRoot(context: Context, suite: Suite, compiler: string): Promise<BuildRoot> {
+  const apt = new Apt(`suite-${suite.name}`, suite.sources);
+  const packages = await listPackages(context, apt, suite, compiler);
+  const contents = { suite: suite.name, packages };
+  const root = { ...contents, directory: directoryOf(contents) };
+  if (await isThere(root)) return root;
+  return await withLock(context, `root ${suite.name}`, async () => {
+    if (await isThere(root)) return root;
+    const files = await context.progress.step(
+      `download the build root (${packages.length} packages)`,
+      update => apt.downloadAll(context, packages, update),
+    );
+    await removeTree(root.directory);
+    await context.progress.step('unpack the build root', update =>
+      buildDirectoryAtomically(root.directory, directory => fillRoot(context, directory, files, update)),
+    );
+    return root;
+  });
+}
+
+/** @returns the root made of these packages earlier; undefined when there is none */
+export async function openRoot(contents: RootContents): Promise<BuildRoot | undefined> {
+  const root = { ...contents, directory: directoryOf(contents) };
+  return (await isThere(root)) ? root : undefined;
+}
+
+async function listPackages(
+  context: Context,
+  apt: Apt,
+  suite: Suite,
+  compiler: string,
+): Promise<readonly PackageInfo[]> {
+  try {
+    await apt.refresh(context);
+    return await context.progress.step(`choose the packages of a build root of '${suite.name}'`, () =>
+      apt.closure([...tools.split(' '), compiler], context.signal),
+    );
+  } catch (error) {
+    if (!(error instanceof KstitchError)) throw error;
+    if (error.code !== 'kit-lists-failed' && error.code !== 'host-tool-failed') throw error;
+    throw new KstitchError(
+      'root-suite-unreachable',
+      `make a build root of Debian '${suite.name}': its archive does not give '${compiler}' and what it needs`,
+      { cause: error, notes: [...suite.sources.split('\n'), ...error.notes] },
+    );
+  }
+}
+
+async function fillRoot(
+  context: Context,
+  directory: string,
+  files: readonly string[],
+  update: (detail: string) => void,
+): Promise<void> {
+  // Debian's merged /usr: until 13 packages still name files by the old paths.
+  for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
+    await mkdir(join(directory, 'usr', name), { recursive: true });
+    await symlink(`usr/${name}`, join(directory, name));
+  }
+  for (const [i, file] of files.entries()) {
+    update(`${i} of ${files.length}`);
+    await unpackPackage(file, directory, context.signal);
+  }
+  // What a package's script would have done (update-alternatives).
+  await symlink('mawk', join(directory, 'usr/bin/awk'));
+  for (const name of ['dev', 'proc', 'tmp']) await mkdir(join(directory, name), { recursive: true });
+}
+
+function directoryOf({ suite, packages }: RootContents): string {
+  const hash = createHash('sha256')
+    .update(packages.map(({ sha256 }) => sha256).join('\n'))
+    .digest('hex');
+  return join(cacheDirectory(), 'roots', `${suite}-${hash.slice(0, 16)}`);
+}
+
+/** A folder alone may be there for less: entering a root makes the places that are mounted on. */
+async function isThere({ directory }: BuildRoot): Promise<boolean> {
+  return await access(join(directory, 'usr/bin/make')).then(
+    () => true,
+    () => false,
+  );
+}
