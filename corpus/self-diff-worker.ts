@@ -24,7 +24,7 @@ export interface SelfDiffAnswer extends Omit<SelfDifference, 'outcome'> {
 const [, , release = ''] = process.argv;
 const context = silentContext();
 const ground = await readGround(context, release);
-const toolchain = await checkCompiler(context, ground.kernel.banner);
+const toolchain = await checkCompiler(context, ground.kernel.kit.workshop, ground.kernel.banner);
 
 process.on('message', (job: SelfDiffJob) => {
   void answer(job).then(result => process.send?.(result));

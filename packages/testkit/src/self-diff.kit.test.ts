@@ -11,7 +11,7 @@ import { compareWithItself } from './self-diff.ts';
 await testKit();
 const context = silentContext();
 const ground = await readGround(context, testRelease);
-const toolchain = await checkCompiler(context, ground.kernel.banner);
+const toolchain = await checkCompiler(context, ground.kernel.kit.workshop, ground.kernel.banner);
 
 // Warnings with line numbers, static variables of macros, functions of several sections, a module.
 for (const source of ['kernel/kthread.c', 'kernel/locking/rwsem.c', 'fs/pipe.c', 'drivers/net/dummy.c']) {

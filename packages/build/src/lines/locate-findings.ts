@@ -120,7 +120,9 @@ async function locateUnits(
         if (own.length === 0) continue;
         const { cwd, extraFlags } = view;
         const patched = view.of === 'after';
-        const debug = await DebugObject.compile(context, unit.command, { cwd, output, extraFlags, patched });
+        const { workshop } = kit;
+        const how = { workshop, cwd, output, extraFlags, patched };
+        const debug = await DebugObject.compile(context, unit.command, how);
         for (const finding of own) {
           const found = await locate(view, debug, judged, finding.place);
           if (found !== undefined) located.set(finding, found);
