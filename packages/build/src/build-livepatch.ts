@@ -366,7 +366,8 @@ async function findAllPeers(changed: readonly ChangedUnit[]) {
   };
 }
 
-function objectsOf({ owner }: UnitCommand): readonly string[] {
+/** @returns the objects that a unit is part of */
+export function objectsOf({ owner }: UnitCommand): readonly string[] {
   return owner === 'vmlinux' ? [VMLINUX] : owner;
 }
 

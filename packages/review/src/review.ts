@@ -54,7 +54,10 @@ export interface ReviewedFunction {
   readonly sourceName: string;
   readonly object: string;
   readonly unit: string;
-  readonly kind: 'changed' | 'new';
+  /** `carrier`: its own code is the same, and it calls what changed and cannot be redirected. */
+  readonly kind: 'changed' | 'new' | 'carrier';
+  /** Whether the livepatch redirects it; undefined when there is no livepatch. */
+  readonly redirected: boolean | undefined;
   /** The compiler made it out of `sourceName`. */
   readonly clone: string | undefined;
   /** Nothing differs but the part that the compiler put aside as unlikely. */

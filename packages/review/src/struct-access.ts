@@ -32,39 +32,47 @@ export interface GimpleDump {
 /** `[fs/ext4/mballoc.c:1365:5] `: the place of what follows it. */
 const place = /\[([^\]\s:]+):(\d+):\d+\] /g;
 
-export function readStructAccesses(
-  dumps: readonly GimpleDump[],
-  changed: readonly SourceText[],
-): readonly StructAccess[] {
-  const types = new Map<string, Map<string, { write: boolean; lines: Map<string, LineRef> }>>();
-  for (const { side, text } of dumps) {
+/** Gathers what the dumps of any number of units say; none is kept. */
+export class StructAccesses {
+  readonly #changed: readonly SourceText[];
+  readonly #types = new Map<string, Map<string, { write: boolean; lines: Map<string, LineRef> }>>();
+
+  /** @param changed - both sides of the changed files */
+  constructor(changed: readonly SourceText[]) {
+    this.#changed = changed;
+  }
+
+  add({ side, text }: GimpleDump): void {
     const sources = new Map(
-      changed
+      this.#changed
         .filter(source => source.side === side)
         .map(source => [source.path, { source, lines: new Set(source.changed) }]),
     );
     for (const { type, member, write, file, line } of accessesIn(text)) {
       const known = sources.get(file);
       if (known === undefined || !known.lines.has(line)) continue;
-      const members = types.get(type) ?? new Map();
-      types.set(type, members);
+      const members = this.#types.get(type) ?? new Map();
+      this.#types.set(type, members);
       const access = members.get(member) ?? { write: false, lines: new Map() };
       members.set(member, access);
       access.write ||= write;
       access.lines.set(`${side} ${file} ${line}`, known.source.ref(line));
     }
   }
-  return [...types]
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([type, members]) => ({
+
+  list(): readonly StructAccess[] {
+    return [...this.#types].toSorted(byName).map(([type, members]) => ({
       type,
-      members: [...members]
-        .toSorted(([a], [b]) => (a < b ? -1 : 1))
-        .map(([name, { write, lines }]) => {
-          const list = [...lines.values()];
-          return { name, write, lines: list, sides: [...new Set(list.map(({ side }) => side))] };
-        }),
+      members: [...members].toSorted(byName).map(([name, { write, lines }]) => {
+        const list = [...lines.values()];
+        return { name, write, lines: list, sides: [...new Set(list.map(({ side }) => side))] };
+      }),
     }));
+  }
+}
+
+function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : 1;
 }
 
 interface Access {

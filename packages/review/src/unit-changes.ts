@@ -11,7 +11,8 @@ import type { ElfFile } from '@kstitch/elf/model';
 import type { Side } from './source-text.ts';
 
 export interface UnitChange {
-  readonly kind: 'changed' | 'new';
+  /** `carrier`: its own code is the same, and it calls what cannot be redirected. */
+  readonly kind: 'changed' | 'new' | 'carrier';
   /** As the before-object has it; of a new function as the after-object. */
   readonly name: string;
   readonly sourceName: string;
@@ -52,6 +53,7 @@ export interface UnitChanges {
 /**
  * @param before - compiled with function and data sections
  * @param after - the same with the patch, untouched lines at their old numbers
+ * @param carriers - functions that the livepatch redirects for the sake of what they call
  * @throws KstitchError - `unit-malformed`
  */
 export function readUnitChanges(
@@ -60,10 +62,11 @@ export function readUnitChanges(
   after: ElfFile,
   arch: Architecture,
   sizes: EntrySizes,
+  carriers: ReadonlySet<string> = new Set(),
 ): UnitChanges {
   const units = {
-    before: readUnit(before, name, arch, sizes),
-    after: readUnit(after, name, arch, sizes),
+    before: readUnit(before, name, arch, sizes, { movable: true }),
+    after: readUnit(after, name, arch, sizes, { movable: true }),
   };
   const correlation = correlate(units.before, units.after);
   const comparison = compareUnits(units.before, units.after, correlation, arch);
@@ -71,8 +74,8 @@ export function readUnitChanges(
   const added = comparison.added.filter(atom => !correlation.ambiguous.has(atom));
   const touched = new Set<Atom>([...comparison.changed.keys(), ...added]);
   const functions = units.after.atoms.flatMap((atom): UnitChange[] => {
-    if (!touched.has(atom)) return [];
-    return [describe(objects, atom, touched)];
+    const carries = atom.kind === 'function' && carriers.has(correlation.beforeOf.get(atom)?.name ?? '');
+    return touched.has(atom) || carries ? [describe(objects, atom, touched)] : [];
   });
   return { functions, objects };
 }
@@ -88,7 +91,7 @@ function describe(objects: ExplainedObjects, after: Atom, touched: ReadonlySet<A
   const references = referencesOf([after, coldAfter]);
   const targets = references.flatMap(({ target }) => (target.kind === 'atom' ? [target.atom] : []));
   return {
-    kind: before === undefined ? 'new' : 'changed',
+    kind: before === undefined ? 'new' : touched.has(after) ? 'changed' : 'carrier',
     name,
     sourceName: sourceNameOf(name),
     clone: cloneOf(name),

@@ -5,8 +5,17 @@
  * changed line that became none (a declaration, a condition that merged with another) counts for the function whose
  * text it is in. What neither explains is left unexplained.
  */
-import type { Chain } from './code-origins.ts';
 import type { LineRef, Side, SourceText } from './source-text.ts';
+
+/** A place in the source and the function that it is part of. */
+export interface Frame {
+  readonly function: string;
+  readonly file: string;
+  readonly line: number;
+}
+
+/** From the line an instruction is made of outwards, through what was inlined; the last frame is the function itself. */
+export type Chain = readonly Frame[];
 
 export type Why =
   /** Changed lines of its own text. */
@@ -30,7 +39,9 @@ export type Why =
   /** A private read-only table that changes: its own copy is new. */
   | { readonly kind: 'data'; readonly name: string }
   /** The compiler split or specialised what it calls, or stopped to. */
-  | { readonly kind: 'callee'; readonly before: string; readonly after: string };
+  | { readonly kind: 'callee'; readonly before: string; readonly after: string }
+  /** Its own code is the same: it calls what changed and cannot be redirected itself. */
+  | { readonly kind: 'carries'; readonly functions: readonly string[] };
 
 export interface ExplainedFunction {
   /** As the source has it. */
