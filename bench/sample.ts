@@ -70,7 +70,7 @@ export async function differSample(kit: Kit): Promise<Sample> {
 
 async function compileSample(kit: Kit, folder: string): Promise<void> {
   const context = silentContext();
-  const toolchain = await checkCompiler(context, (await loadKernel(kit)).banner);
+  const toolchain = await checkCompiler(context, kit.workshop, (await loadKernel(kit)).banner);
   const database = await loadCompileDatabase(kit);
   const drawn = sampleUnits(database, { sample: sampleSize, seed: 1 });
   const units = [...largeUnits.flatMap(source => database.unit(source) ?? []), ...drawn];

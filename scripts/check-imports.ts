@@ -14,12 +14,13 @@ const layers = [
   ['arch', 'kernel', 'oracle'],
   ['diff'],
   ['livepatch'],
+  ['review'],
   ['build', 'vm'],
   ['cli'],
 ] as const;
 
 /** Values in, values out. Whoever reads them knows that no file, process or connection is touched. */
-const purePackages: readonly string[] = ['report', 'elf', 'arch', 'kernel', 'diff', 'livepatch'];
+const purePackages: readonly string[] = ['report', 'elf', 'arch', 'kernel', 'diff', 'livepatch', 'review'];
 
 /** The oracle judges what the others made: it would agree with any mistake in code that it shared with them. */
 const onlyOn: Readonly<Record<string, readonly string[]>> = { oracle: ['@kstitch/host', '@kstitch/report'] };

@@ -115,124 +115,175 @@ export async function readGround(context: Context, release: string): Promise<Bui
  */
 export async function buildOn(
   context: Context,
-  { kernel, database }: BuildGround,
+  ground: BuildGround,
   request: Omit<BuildRequest, 'release'>,
 ): Promise<BuildResult> {
-  const { progress } = context;
-  const slug = slugOf(request.name);
-
-  // What runs: the shipped image is the measure of everything that follows.
-  const toolchain = await checkCompiler(context, kernel.kit.workshop, kernel.banner);
-
-  // What changes: texts in memory, then the units that are compiled from them.
-  const { release, packageVersion } = kernel.kit;
-  const patches = withEarlierPatches(
-    { release, packageVersion, buildId: kernel.buildId },
-    request.on ?? [],
-    request.patches,
-  );
-  const { identity } = request;
-  const { patch, commands } =
-    identity === undefined
-      ? await findPatchedUnits(context, { kernel, database }, patches, request.maxUnits)
-      : await findIdentityUnits(kernel.kit, database, identity);
-
+  // A name that cannot be is not worth waiting for the compiler.
+  slugOf(request.name);
+  const source = await changeSource(context, ground, request);
   return await withTemporaryDirectory('build', async work => {
-    // Every unit before and after, and where that differs, as shipped. From here on the source is not looked at again.
-    const wanted = identity === undefined ? 'differing' : 'all';
-    const changed = await compileChanged(context, kernel.kit, toolchain, patch, commands, work, wanted);
-
-    // Findings name functions and offsets; who reads them wants lines.
-    const locate = async (findings: readonly Diagnostic[]) =>
-      await locateFindings(context, { kit: kernel.kit, patch, changed }, findings);
-
-    const accepted = request.acceptLayout ?? [];
-    checkAccepted(
-      changed.flatMap(unit => unit.typeChanges),
-      accepted,
-    );
-
-    // What must be in the livepatch. All units are judged before any finding stops the run.
-    const units = await progress.step('compare', () =>
-      diffAll(kernel, changed, { identity, accepted }, locate),
-    );
-    const patched = units.filter(
-      ({ difference: { selection } }) => selection.atoms.length + selection.states.length > 0,
-    );
-    context.diagnostics.push(...(await locate(units.flatMap(unit => unit.difference.diagnostics))));
-    if (identity !== undefined) checkLeftOut(identity, units);
-    if (patched.length === 0) throw noDifference(commands, identity);
-    const inPatch = new Set(patched.map(({ command }) => command));
-    const types = checkTypes(
-      changed.filter(({ command }) => inPatch.has(command)),
-      accepted,
-    );
-    stopOnRefusals(types);
-    context.diagnostics.push(...types);
-
-    // One object a unit, then one module. Names are final: they depend on the inputs alone.
-    const moduleName = livepatchModuleName(
-      slug,
-      inputHash(request, kernel, toolchain, patch),
-      kernel.moduleNames,
-    );
-    const { plan, extractions } = extractAll(kernel, moduleName, patched);
-    stopOnRefusals(findConflicts(plan));
-    const wrapperSource = renderWrapper(plan, {
-      template: await readFile(wrapperTemplate, 'utf8'),
-      replace: true,
-      description: `${request.name} for ${kernel.kit.release}`,
-      namespaces: namespacesOf(kernel, extractions),
-    });
-    const module = await progress.step('link the module', async () => {
-      const linkDirectory = join(work, 'link');
-      await mkdir(linkDirectory);
-      const linked = await linkModule(context, kernel.kit, linkDirectory, {
-        moduleName,
-        wrapperSource,
-        objects: extractions.map((extraction, i) => ({ name: `unit${i}`, bytes: extraction.object })),
-      }).catch(async (error: unknown) => {
-        if (!(error instanceof Refusal)) throw error;
-        throw new Refusal(await locate(placeWarnings(error.diagnostics, patched)));
-      });
-      return postLink(linked, plan);
-    });
-
-    // Held against the kernel once more, by code that knows nothing of how it was made. It wants every module that
-    // something is looked up in.
-    for (const { object } of plan.references) if (object !== VMLINUX) await kernel.module(object);
-    stopOnRefusals(checkLivepatch(module, plan, kernel.world));
-
-    // And against what the compiler made of the source, by code that shares none with all of the above.
-    const linked = { module, kernel, changed, units, linked: patched };
-    stopOnRefusals(
-      await progress.step('judge the module', () => judgeLivepatch(context, linked, join(work, 'oracle'))),
-    );
-
-    const bundle = describeLivepatch({
-      patches,
-      patch,
-      identity: identity !== undefined,
-      kernel,
-      toolchain,
-      plan,
-      units,
-      extractions,
-      module,
-      diagnostics: context.diagnostics,
-    });
+    const compiled = await compileSource(context, ground, source, request, work);
+    const { module, bundle } = await makeLivepatch(context, ground, source, compiled, request, work);
     return await writeResult(context, request.outputDirectory, module, bundle);
   });
 }
 
-async function findPatchedUnits(
+/** What becomes of the source, before anything is compiled. */
+export interface ChangedSource {
+  readonly toolchain: Toolchain;
+  /** Those of the livepatches that the new one contains first. */
+  readonly patches: readonly PatchText[];
+  readonly patch: AppliedPatch;
+  /** Where they were named, not found out. */
+  readonly named: readonly UnitCommand[] | undefined;
+}
+
+/**
+ * @throws KstitchError - what is wrong with the compiler of this machine, or with the patches
+ */
+export async function changeSource(
   context: Context,
   { kernel, database }: BuildGround,
-  patches: readonly PatchText[],
-  maxUnits = defaultMaxUnits,
-) {
-  const patch = await applyPatches(context, kernel.kit, patches);
-  return { patch, commands: await findAffectedUnits(context, kernel.kit, database, patch, { maxUnits }) };
+  { patches: own, on = [], identity }: Pick<BuildRequest, 'patches' | 'on' | 'identity'>,
+): Promise<ChangedSource> {
+  // What runs: the shipped image is the measure of everything that follows.
+  const toolchain = await checkCompiler(context, kernel.kit.workshop, kernel.banner);
+
+  // What changes: texts in memory.
+  const { release, packageVersion } = kernel.kit;
+  const patches = withEarlierPatches({ release, packageVersion, buildId: kernel.buildId }, on, own);
+  if (identity === undefined)
+    return {
+      toolchain,
+      patches,
+      patch: await applyPatches(context, kernel.kit, patches),
+      named: undefined,
+    };
+  const { patch, commands } = await findIdentityUnits(kernel.kit, database, identity);
+  return { toolchain, patches, patch, named: commands };
+}
+
+/** The units that are compiled from changed source, and those of them that go on to be compared. */
+export interface CompiledSource {
+  readonly commands: readonly UnitCommand[];
+  readonly changed: readonly ChangedUnit[];
+}
+
+/**
+ * @param work - a folder that is kept until the last unit was loaded
+ * @throws Refusal - what no livepatch reaches, and source that does not compile
+ */
+export async function compileSource(
+  context: Context,
+  { kernel, database }: BuildGround,
+  { toolchain, patch, named }: ChangedSource,
+  { maxUnits = defaultMaxUnits }: Pick<BuildRequest, 'maxUnits'>,
+  work: string,
+): Promise<CompiledSource> {
+  const commands = named ?? (await findAffectedUnits(context, kernel.kit, database, patch, { maxUnits }));
+
+  // Every unit before and after, and where that differs, as shipped. From here on the source is not looked at again.
+  const wanted = named === undefined ? 'differing' : 'all';
+  const changed = await compileChanged(context, kernel.kit, toolchain, patch, commands, work, wanted);
+  return { commands, changed };
+}
+
+/**
+ * From compiled units to a livepatch in memory.
+ *
+ * @throws Refusal, KstitchError - as {@link buildLivepatch}
+ */
+export async function makeLivepatch(
+  context: Context,
+  { kernel }: BuildGround,
+  { toolchain, patches, patch }: ChangedSource,
+  { commands, changed }: CompiledSource,
+  request: Pick<BuildRequest, 'name' | 'identity' | 'acceptLayout'>,
+  work: string,
+): Promise<{ readonly module: Uint8Array; readonly bundle: Bundle }> {
+  const { progress } = context;
+  const { identity } = request;
+
+  // Findings name functions and offsets; who reads them wants lines.
+  const locate = async (findings: readonly Diagnostic[]) =>
+    await locateFindings(context, { kit: kernel.kit, patch, changed }, findings);
+
+  const accepted = request.acceptLayout ?? [];
+  checkAccepted(
+    changed.flatMap(unit => unit.typeChanges),
+    accepted,
+  );
+
+  // What must be in the livepatch. All units are judged before any finding stops the run.
+  const units = await progress.step('compare', () =>
+    diffAll(kernel, changed, { identity, accepted }, locate),
+  );
+  const patched = units.filter(
+    ({ difference: { selection } }) => selection.atoms.length + selection.states.length > 0,
+  );
+  context.diagnostics.push(...(await locate(units.flatMap(unit => unit.difference.diagnostics))));
+  if (identity !== undefined) checkLeftOut(identity, units);
+  if (patched.length === 0) throw noDifference(commands, identity);
+  const inPatch = new Set(patched.map(({ command }) => command));
+  const types = checkTypes(
+    changed.filter(({ command }) => inPatch.has(command)),
+    accepted,
+  );
+  stopOnRefusals(types);
+  context.diagnostics.push(...types);
+
+  // One object a unit, then one module. Names are final: they depend on the inputs alone.
+  const moduleName = livepatchModuleName(
+    slugOf(request.name),
+    inputHash(request, kernel, toolchain, patch),
+    kernel.moduleNames,
+  );
+  const { plan, extractions } = extractAll(kernel, moduleName, patched);
+  stopOnRefusals(findConflicts(plan));
+  const wrapperSource = renderWrapper(plan, {
+    template: await readFile(wrapperTemplate, 'utf8'),
+    replace: true,
+    description: `${request.name} for ${kernel.kit.release}`,
+    namespaces: namespacesOf(kernel, extractions),
+  });
+  const module = await progress.step('link the module', async () => {
+    const linkDirectory = join(work, 'link');
+    await mkdir(linkDirectory);
+    const linked = await linkModule(context, kernel.kit, linkDirectory, {
+      moduleName,
+      wrapperSource,
+      objects: extractions.map((extraction, i) => ({ name: `unit${i}`, bytes: extraction.object })),
+    }).catch(async (error: unknown) => {
+      if (!(error instanceof Refusal)) throw error;
+      throw new Refusal(await locate(placeWarnings(error.diagnostics, patched)));
+    });
+    return postLink(linked, plan);
+  });
+
+  // Held against the kernel once more, by code that knows nothing of how it was made. It wants every module that
+  // something is looked up in.
+  for (const { object } of plan.references) if (object !== VMLINUX) await kernel.module(object);
+  stopOnRefusals(checkLivepatch(module, plan, kernel.world));
+
+  // And against what the compiler made of the source, by code that shares none with all of the above.
+  const linked = { module, kernel, changed, units, linked: patched };
+  stopOnRefusals(
+    await progress.step('judge the module', () => judgeLivepatch(context, linked, join(work, 'oracle'))),
+  );
+
+  const bundle = describeLivepatch({
+    patches,
+    patch,
+    identity: identity !== undefined,
+    kernel,
+    toolchain,
+    plan,
+    units,
+    extractions,
+    module,
+    diagnostics: context.diagnostics,
+  });
+  return { module, bundle };
 }
 
 /** What the request says besides which source is patched. */
@@ -315,7 +366,8 @@ async function findAllPeers(changed: readonly ChangedUnit[]) {
   };
 }
 
-function objectsOf({ owner }: UnitCommand): readonly string[] {
+/** @returns the objects that a unit is part of */
+export function objectsOf({ owner }: UnitCommand): readonly string[] {
   return owner === 'vmlinux' ? [VMLINUX] : owner;
 }
 

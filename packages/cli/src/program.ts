@@ -6,6 +6,7 @@ import { addDiffObjects } from './commands/diff-objects.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addKernel } from './commands/kernel.ts';
 import { addProve } from './commands/prove.ts';
+import { addReview } from './commands/review.ts';
 
 /** Commander found the command line wanting, or has printed the help or the version that was asked for. */
 export class CommandLineEnd extends Error {
@@ -72,6 +73,7 @@ Example:
   addKernel(program, run);
   addDelta(program, run);
   addDiffObjects(program, run);
+  addReview(program, run);
   addBuild(program, run);
   addInspect(program, run);
   addProve(program, run);

@@ -31,6 +31,8 @@ export interface ExplainedLine {
   readonly differs: boolean;
 }
 
+export type ExplainedObjects = Omit<ComparedObjects, 'difference'>;
+
 /** Instructions shown before and behind the one that differs. */
 const context = { before: 4, after: 6 } as const;
 
@@ -38,7 +40,7 @@ const context = { before: 4, after: 6 } as const;
  * @param name - of a function, as either object has it
  * @throws KstitchError - `function-not-in-objects`
  */
-export function explain(objects: ComparedObjects, name: string): Explanation {
+export function explain(objects: ExplainedObjects, name: string): Explanation {
   const { comparison, correlation } = objects;
   const after = functionNamed(objects.after.atoms, name);
   const before = (after && correlation.beforeOf.get(after)) ?? functionNamed(objects.before.atoms, name);
@@ -78,7 +80,7 @@ function functionNamed(atoms: readonly Atom[], name: string): Atom | undefined {
   return functions.find(atom => atom.name === name) ?? functions.find(atom => atom.aliases.includes(name));
 }
 
-function coldParts({ after, correlation }: ComparedObjects, parent: Atom): (readonly [Atom, Atom])[] {
+function coldParts({ after, correlation }: ExplainedObjects, parent: Atom): (readonly [Atom, Atom])[] {
   return after.atoms.flatMap(atom => {
     if (atom.kind !== 'function' || coldParentOf(atom.name) !== parent.name) return [];
     const before = correlation.beforeOf.get(atom);
@@ -139,6 +141,13 @@ function describeTarget(target: Target): string {
 
 /** Characters of a string that are shown. */
 const maxText = 80;
+
+/** @returns all of a function's code, its padding left out */
+export function listing(atom: Atom, arch: Architecture): ExplainedLine[] {
+  return disassemble(atom.bytes.subarray(atom.entry)).flatMap(instruction =>
+    linesOf(atom, instruction, false, arch),
+  );
+}
 
 function linesAround(atom: Atom, offset: number, arch: Architecture): ExplainedLine[] {
   const code = disassemble(atom.bytes.subarray(atom.entry));

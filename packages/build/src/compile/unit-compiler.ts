@@ -97,6 +97,7 @@ export async function openUnitCompiler(
         return way === 'before'
           ? await cachedCompile(context, kit, plain, { output, toolchain, extraFlags: typeFlags })
           : await compileUnit(context, plain, {
+              workshop: kit.workshop,
               cwd: shadow,
               output,
               extraFlags: typeFlags,

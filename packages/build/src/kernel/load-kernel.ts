@@ -12,7 +12,7 @@ import { fileError } from '@kstitch/host/files';
 import { type Banner, readBanner } from '@kstitch/kernel/banner';
 import { readBtf } from '@kstitch/kernel/btf';
 import { readFtraceSites } from '@kstitch/kernel/ftrace-sites';
-import { readKallsyms } from '@kstitch/kernel/kallsyms';
+import { type Kallsyms, readKallsyms } from '@kstitch/kernel/kallsyms';
 import { KernelImage } from '@kstitch/kernel/kernel-image';
 import { type KernelLayout, readKernelLayout } from '@kstitch/kernel/kernel-layout';
 import { parseModulePaths } from '@kstitch/kernel/module-lists';
@@ -31,6 +31,10 @@ export interface ShippedKernel {
   readonly entrySizes: EntrySizes;
   /** Every module and built-in module of the release, by name. */
   readonly moduleNames: ReadonlySet<string>;
+  /** Where each module's file is, below the kit's folder of modules. */
+  readonly modulePaths: ReadonlyMap<string, string>;
+  readonly image: KernelImage;
+  readonly kallsyms: Kallsyms;
   readonly vmlinux: ShippedVmlinux;
   /** @throws KstitchError - `module-absent` when the kernel ships none of that name */
   module(name: string): Promise<ShippedModule>;
@@ -81,6 +85,9 @@ export async function loadKernel(kit: Kit): Promise<ShippedKernel> {
     buildId: buildId(elf) ?? '',
     entrySizes: entrySizesOf(layout),
     moduleNames: new Set([...modulePaths.keys(), ...builtinNames]),
+    modulePaths,
+    image,
+    kallsyms,
     vmlinux,
     module: async name => new ShippedModule(name, await readModule(name)),
     symbolsFor: shipped => ({ shipped, vmlinux, exporterOf: name => exporterOf(symvers, name) }),

@@ -64,6 +64,29 @@ export class DebugObject {
     return parseFrames(stdout).map(frame => ({ ...frame, file: this.#relative(frame.file) }));
   }
 
+  /**
+   * @param offsets - of instructions, in bytes from the function's symbol
+   * @returns as {@link linesOf}, for each of them; those that the compiler does not tell are left out
+   */
+  async allLinesOf(
+    symbol: ElfSymbol,
+    offsets: Iterable<number>,
+  ): Promise<readonly (readonly SourceLine[])[]> {
+    if (symbol.section === undefined) return [];
+    const start = Number(symbol.st_value);
+    const addresses = Array.from(offsets, offset => `0x${(start + offset).toString(16)}\n`).join('');
+    const { stdout } = await run(
+      'addr2line',
+      ['--addresses', '--functions', '--inlines', `--exe=${this.#path}`, `--section=${symbol.section.name}`],
+      { signal: this.#context.signal, input: addresses },
+    );
+    return stdout
+      .split(/^0x[0-9a-f]+\n/m)
+      .map(parseFrames)
+      .filter(frames => frames.length > 0)
+      .map(frames => frames.map(frame => ({ ...frame, file: this.#relative(frame.file) })));
+  }
+
   /** @returns the line that a function or an object is defined in; empty where the compiler does not say */
   async declarationOf(symbol: ElfSymbol): Promise<readonly SourceLine[]> {
     this.#declarations ??= this.#readDeclarations();
