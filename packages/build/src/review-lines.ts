@@ -76,7 +76,8 @@ export async function openLineReader(
   };
 }
 
-async function chainsOf(debug: DebugObject, name: string): Promise<readonly Chain[]> {
+/** @returns the lines of all instructions of a function; empty where the object has none of that name */
+export async function chainsOf(debug: DebugObject, name: string): Promise<readonly Chain[]> {
   const symbol = debug.symbol(name);
   if (symbol?.section === undefined) return [];
   const start = Number(symbol.st_value);

@@ -17,7 +17,7 @@ import { readCodeDifference } from '@kstitch/review/code-difference';
 import { findHazards } from '@kstitch/review/hazards';
 import type { Review, ReviewedFunction, Verdict } from '@kstitch/review/review';
 import { readHunks } from '@kstitch/review/source-hunks';
-import { readSources, type Side, type SourceText } from '@kstitch/review/source-text';
+import { readSources, type Side, type SourceText, sides } from '@kstitch/review/source-text';
 import { StructAccesses } from '@kstitch/review/struct-access';
 import { readUnitChanges, type UnitChange } from '@kstitch/review/unit-changes';
 import { explainWhy, type Why } from '@kstitch/review/why';
@@ -196,8 +196,7 @@ async function reviewUnit(input: UnitInput): Promise<readonly Part[]> {
   );
   if (functions.length === 0) return [];
 
-  const before = await lines?.compile(command, 'before');
-  const after = await lines?.compile(command, 'after');
+  const [before, after] = await Promise.all(sides.map(async side => await lines?.compile(command, side)));
   for (const side of [before, after]) if (side !== undefined) structs.add(side.dump);
   const parts: Part[] = [];
   for (const change of functions) {

@@ -46,7 +46,7 @@ const pairs: readonly (readonly [takes: RegExp, givesBack: RegExp, family: strin
   [/^kref_(?:init|get)(?:_\w+)?$/, /^kref_put(?:_\w+)?$/, 'kref'],
   [/^refcount_(?:inc|add|set)(?:_\w+)?$/, /^refcount_(?:dec|sub)(?:_\w+)?$/, 'refcount'],
   [
-    /^k(?:v?[mzc]|re)\w*alloc\w*$|^kmem(?:dup|dup_\w+)$|^kstrn?dup\w*$|^kasprintf$|^kvm?alloc\w*$/,
+    /^kv?(?:[mzc]|re)alloc\w*$|^k(?:mem|str)n?dup\w*$|^kv?asprintf$/,
     /^kv?free(?:_\w+)?$|^kfree_\w+$/,
     'kmalloc',
   ],
@@ -56,7 +56,7 @@ const pairs: readonly (readonly [takes: RegExp, givesBack: RegExp, family: strin
   [/^(?:__)?(\w+)_alloc$/, /^(?:__)?(\w+)_free$/, '$1_alloc'],
   [/^(?:__)?get_(\w+)$/, /^(?:__)?put_(\w+)$/, 'get_$1'],
   [/^(?:__)?(\w+)_(?:get|tryget|get_unless_zero|get_not_zero)$/, /^(?:__)?(\w+)_put$/, '$1_get'],
-  [/^(?:__)?(\w+)_hold$/, /^(?:__)?(\w+)_put$/, '$1_hold'],
+  [/^(?:__)?(\w+)_hold$/, /^(?:__)?(\w+)_put$/, '$1_get'],
   [/^(?:try)?lock_(\w+)$/, /^unlock_(\w+)$/, 'lock_$1'],
   [/^(?:__)?(\w+)_(?:lock|trylock)(?:_\w+)?$/, /^(?:__)?(\w+)_unlock(?:_\w+)?$/, '$1_lock'],
 ];

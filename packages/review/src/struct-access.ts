@@ -2,8 +2,9 @@
  * Members of structures that changed lines read and write, as the compiler saw them: gcc's `-fdump-tree-gimple-lineno`
  * writes down each function in simple statements, macros expanded, with the line of every access.
  *
- * An access counts where the type of what it goes through is written in the function or given by a call or a cast. The
- * value of another member has no type there: of `inode->i_mapping->host`, `struct inode` and `i_mapping` are told.
+ * An access counts where the type of what it goes through is written in the function, or given by a cast or by a call of a
+ * function that the unit defines. The value of another member has no type there: of `inode->i_mapping->host`, `struct inode`
+ * and `i_mapping` are told.
  */
 import type { LineRef, Side, SourceText } from './source-text.ts';
 

@@ -125,7 +125,11 @@ class Finder {
   #decode(owner: KernelSymbol) {
     const known = this.#decoded.get(owner.address);
     if (known !== undefined) return known;
-    const bytes = this.#image.read(owner.address, Number(this.#names.extentOf(owner))) ?? new Uint8Array();
+    // The last function of a section reaches to the first symbol of another.
+    const section = this.#image.sectionAt(owner.address);
+    const offset = Number(owner.address - (section?.sh_addr ?? 0n));
+    const bytes =
+      section?.bytes.subarray(offset, offset + Number(this.#names.extentOf(owner))) ?? new Uint8Array();
     const decoded = { bytes, code: this.#arch.decode(bytes) };
     this.#decoded.set(owner.address, decoded);
     return decoded;

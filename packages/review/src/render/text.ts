@@ -24,7 +24,7 @@ const labelWidth = 10;
 export function renderReviewText(review: Review, look: Look): string {
   const { functions, livepatch, findings } = review;
   const parts = [
-    [`${paint(look, 'bold', 'review')}: ${printable(verdictText(review))}`],
+    wrapText(printable(verdictText(review)), look.columns).map(line => paint(look, 'bold', line)),
     [
       ...row('kernel', `${review.kernel.release} (${review.kernel.packageVersion})`, look, ''),
       ...review.patches.flatMap(({ name, sha256 }) =>
@@ -73,7 +73,9 @@ function functionLines(one: ReviewedFunction, look: Look): string[] {
   const title = `${one.object === 'vmlinux' ? '' : `${one.object}: `}${one.unit}: ${one.name}()`;
   const size = sizeBefore === undefined ? `${sizeAfter} bytes` : `${sizeBefore} → ${sizeAfter} bytes`;
   return [
-    `${paint(look, 'bold', printable(title))} ${paint(look, 'dim', `(${kindText(one)})`)}`,
+    ...wrapText(printable(`${title} (${kindText(one)})`), look.columns).map(line =>
+      paint(look, 'bold', line),
+    ),
     ...whyLines(one).flatMap((line, i) => row(i === 0 ? 'why' : '', line, look)),
     ...row(
       'code',

@@ -75,7 +75,7 @@ export function whyLines(one: ReviewedFunction): readonly string[] {
     one.kind === 'changed' && one.redirected === false
       ? ['it cannot be redirected; those that call it are, in its place']
       : [];
-  return [...reasons, ...made, ...cold, ...unexplained, ...carried];
+  return [...reasons, ...unexplained, ...made, ...cold, ...carried];
 }
 
 export function kindText({ kind }: ReviewedFunction): string {
@@ -117,7 +117,7 @@ export function balanceText({ function: owner, name, role, before, after, hint }
 
 /** What the section of structures covers. */
 export const structsNote =
-  'Members that changed lines read or write, from what the compiler makes of them. The type is that of the variable, call or cast they go through; what a member points to is not followed.';
+  'Members that changed lines read or write, from what the compiler makes of them. The type is that of the variable or cast they go through, or of a call of a function of the same unit; what a member points to is not followed.';
 export const balanceNote =
   'Calls by name, counted in the text of each changed function. A hint is something to look at, no verdict.';
 export const callersNote =
