@@ -61,7 +61,8 @@ function usageError(end: CommandLineEnd): KstitchError {
   return new KstitchError('usage', text, { help: `\`${words} --help\` shows the arguments and an example` });
 }
 
-if (import.meta.main) {
+/** The command line of this process, to its end. */
+export async function runThisProcess(): Promise<never> {
   const machine = thisProcess();
   // A rejection that nobody awaited is a defect like any other, and told in the same words.
   const crash = (error: unknown): void => {
@@ -74,6 +75,7 @@ if (import.meta.main) {
   };
   process.on('uncaughtException', crash);
   process.on('unhandledRejection', crash);
-  const status = await main(process.argv.slice(2), machine);
-  process.exit(status);
+  process.exit(await main(process.argv.slice(2), machine));
 }
+
+if (import.meta.main) await runThisProcess();

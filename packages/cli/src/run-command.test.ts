@@ -56,7 +56,11 @@ test('--json: an error is an object too, with its exit status', async () => {
 
 test('--json: the findings of a refusal stand in diagnostics, beside the cautions of the run', async () => {
   const refusing: Work = async context => {
-    await done(context, { interactive: false, ask: () => Promise.resolve(false) });
+    await done(context, {
+      interactive: false,
+      ask: () => Promise.resolve(false),
+      confirmWith: () => Promise.resolve(false),
+    });
     throw new Refusal([
       diagnostic('usage', { unit: 'a.c' }, 'one'),
       diagnostic('usage', { unit: 'b.c' }, 'two'),
