@@ -1,6 +1,6 @@
 /** For tests: recorded machines (scripts/record-machine.ts) as folders, and the livepatches that were loaded into them. */
 import { createHash } from 'node:crypto';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -111,4 +111,18 @@ export function finishWhenReversed(machine: Machine, name: string, enabled: '0' 
     );
   }, 5);
   return () => clearInterval(timer);
+}
+
+/**
+ * Puts a shell script in front of PATH: `insmod` and `rmmod` change the machine that the tests run on, which is none of theirs.
+ */
+export function standIn(t: TestContext, tool: 'insmod' | 'rmmod', script: string): void {
+  const folder = temporary(t);
+  writeFileSync(join(folder, tool), `#!/bin/sh\n${script}\n`);
+  chmodSync(join(folder, tool), 0o755);
+  const before = process.env['PATH'];
+  process.env['PATH'] = `${folder}:${before}`;
+  t.after(() => {
+    process.env['PATH'] = before;
+  });
 }

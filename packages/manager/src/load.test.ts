@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import type { Bundle } from '@kstitch/livepatch/bundle';
 import { silentContext } from '@kstitch/report/context';
@@ -13,6 +13,7 @@ import {
   pipeName,
   recordedManager,
   recordOf,
+  standIn,
 } from './fixture-machine.ts';
 import { beginAction } from './journal.ts';
 import { type LoadRequest, loadLivepatch } from './load.ts';
@@ -154,4 +155,37 @@ test('an action that was killed is written down as such by the next one', { skip
   await loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4')));
   const last = manager.journal.read().entries.at(-1);
   assert.deepEqual([last?.phase, last?.result, last?.notes], ['end', 'interrupted', ['found later: active']]);
+});
+
+test("what the kernel refuses is told in insmod's words, and the action ends", { skip }, async t => {
+  const manager = recordedManager(t, 'bare');
+  standIn(
+    t,
+    'insmod',
+    'echo "insmod: ERROR: could not insert module $1: Device or resource busy" >&2; exit 1',
+  );
+  const error = await failure(loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4'))));
+  assert.deepEqual([error.code, error.exitStatus], ['load-kernel-refused', 1]);
+  const path = manager.store.modulePath(ext4Name);
+  assert.deepEqual(error.notes, [`could not insert module ${path}: Device or resource busy`]);
+  assert.deepEqual(journalOf(manager), [
+    `load ${ext4Name} begin`,
+    `load ${ext4Name} end load-kernel-refused`,
+  ]);
+});
+
+test('a livepatch is loaded from the copy in the store, and attested', { skip }, async t => {
+  const manager = recordedManager(t, 'active');
+  const { root } = manager.machine;
+  const folder = `${root}/sys/kernel/livepatch`;
+  standIn(t, 'insmod', `test -s "$1" && mv ${root}/away ${folder}/${ext4Name}`);
+  renameSync(`${folder}/${ext4Name}`, `${root}/away`);
+  writeFileSync(`${root}/proc/modules`, '');
+  const result = await loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4')));
+  assert.deepEqual([result.result, result.attestation?.verdict], ['loaded', 'attested']);
+  assert.deepEqual(journalOf(manager), [
+    `load ${ext4Name} begin`,
+    `load ${ext4Name} step inserted`,
+    `load ${ext4Name} end attested`,
+  ]);
 });

@@ -11,6 +11,7 @@ import {
   pipeName,
   recordedManager,
   recordOf,
+  standIn,
 } from './fixture-machine.ts';
 import type { Manager } from './manager.ts';
 import { type UnloadRequest, unloadLivepatch } from './unload.ts';
@@ -105,4 +106,24 @@ test('while another livepatch is in transition nothing is begun', async t => {
   const manager = recordedManager(t, 'enabling-task');
   await assert.rejects(unload(manager, ext4Name), { code: 'transition-busy' });
   assert.deepEqual(manager.journal.read().entries, []);
+});
+
+test('a safe module is removed after the grace time', async t => {
+  const manager = recordedManager(t, 'disabled');
+  await keep(manager, recordOf('ext4'));
+  standIn(t, 'rmmod', `test "$1" = ${ext4Name} && echo removed > ${manager.machine.root}/removed`);
+  const began = performance.now();
+  const { result } = await unload(manager, ext4Name, { graceSeconds: 1 });
+  assert.equal(result, 'removed');
+  // One second of grace, and one between the two looks at all stacks.
+  assert.ok(performance.now() - began >= 2000);
+  assert.equal(readFileSync(join(manager.machine.root, 'removed'), 'utf8'), 'removed\n');
+});
+
+test('a module that the kernel does not let go of stays, with its words', async t => {
+  const manager = recordedManager(t, 'disabled');
+  await keep(manager, recordOf('ext4'));
+  standIn(t, 'rmmod', 'echo "rmmod: ERROR: Module is in use" >&2; exit 1');
+  const { result, reasons } = await unload(manager, ext4Name);
+  assert.deepEqual([result, reasons], ['disabled', ['rmmod: ERROR: Module is in use']]);
 });
