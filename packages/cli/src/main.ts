@@ -61,8 +61,7 @@ function usageError(end: CommandLineEnd): KstitchError {
   return new KstitchError('usage', text, { help: `\`${words} --help\` shows the arguments and an example` });
 }
 
-/** The command line of this process, to its end. */
-export async function runThisProcess(): Promise<never> {
+if (import.meta.main) {
   const machine = thisProcess();
   // A rejection that nobody awaited is a defect like any other, and told in the same words.
   const crash = (error: unknown): void => {
@@ -75,7 +74,6 @@ export async function runThisProcess(): Promise<never> {
   };
   process.on('uncaughtException', crash);
   process.on('unhandledRejection', crash);
-  process.exit(await main(process.argv.slice(2), machine));
+  const status = await main(process.argv.slice(2), machine);
+  process.exit(status);
 }
-
-if (import.meta.main) await runThisProcess();

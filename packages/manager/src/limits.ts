@@ -26,10 +26,10 @@ export const limits = {
 
 /** Seconds. */
 export const times = {
-  /** Between two looks at a transition: a hundredth of what the kernel takes between two tries. */
-  poll: 0.02,
-  /** Between two looks at who is in the way of it. */
-  blockers: 0.5,
+  /** Between two looks at a transition; the kernel itself tries once a second. */
+  poll: 0.04,
+  /** Between two looks at who is in the way of it, at least. */
+  blockers: 1,
   /** Between the two looks at all stacks before a module is removed. */
   betweenLooks: 1,
   /** For the kernel to let go of a module once it is disabled; a worker does it (kernel/livepatch/core.c). */

@@ -76,6 +76,8 @@ export async function loadLivepatch(
     const { machine, store, journal, kernel } = manager;
     accept(context, await check());
     const before = readLivepatch(machine, name);
+    if (before?.phase === 'disabling')
+      throw new KstitchError('transition-busy', `load '${name}': it is being disabled`);
     if (before?.phase === 'active') return { ...confirm(manager, name), result: 'already', forced: false };
 
     // One that was reversed or disabled leaves its module behind, which keeps its name.

@@ -6,7 +6,9 @@ import { limits } from './limits.ts';
 /** A file or folder that is not there, or was until a moment ago: a task that ended, a livepatch that was disabled. */
 const goneCodes: readonly string[] = ['ENOENT', 'ENOTDIR', 'ESRCH', 'ENODEV'];
 
-const chunkSize = 64 * 1024;
+/** Most files here have a line or two; what is longer takes several reads. */
+const firstChunk = 4 * 1024;
+const nextChunks = 64 * 1024;
 
 /**
  * The one place where the running kernel is read and written: /proc and /sys below a root, which tests point at recorded
@@ -99,9 +101,8 @@ export class Machine {
     let file: number | undefined;
     try {
       file = openSync(join(this.root, path), 'r');
-      let size = 0;
-      for (;;) {
-        const chunk = Buffer.allocUnsafe(chunkSize);
+      for (let size = 0; ; ) {
+        const chunk = Buffer.allocUnsafe(size === 0 ? firstChunk : nextChunks);
         const length = readSync(file, chunk);
         if (length === 0) return;
         size += length;

@@ -26,7 +26,8 @@ export const guestRootScript = `
   mount -t tracefs tracefs /root/k/sys/kernel/tracing
   mount -t debugfs debug /root/k/sys/kernel/debug
   mount -t securityfs security /root/k/sys/kernel/security
-  kstitch() { chroot /root/k /bin/node /kstitch/packages/cli/src/start.ts "$@"; }
+  export NODE_COMPILE_CACHE=/tmp/code
+  kstitch() { chroot /root/k /bin/node /kstitch/packages/cli/src/main.ts "$@"; }
   answer() {
     name=$1; shift
     # Written at once, for commands may run beside each other.
@@ -35,24 +36,38 @@ export const guestRootScript = `
   }
 `;
 
-export interface Answer {
-  readonly status: number;
-  /** The object that a command writes with `--json`. */
-  readonly json: string;
+/** What the guest wrote, by the names given to `answer`. */
+export interface Answers {
+  /** The exit status, and the object that the command wrote. */
+  answer(name: string): { readonly status: number; readonly json: ReturnType<typeof JSON.parse> };
+  /** What is no JSON. */
+  lines(name: string): string[];
 }
 
-/** @returns by name, what the guest wrote with `answer` */
-export function readAnswers(output: Uint8Array): ReadonlyMap<string, Answer> {
+/** @param log - of the boot, for messages */
+export function readAnswers(output: Uint8Array, log: string): Answers {
   const [, ...blocks] = Buffer.from(output)
     .toString('utf8')
     .split(/^@answer /m);
-  return new Map(
+  const answers = new Map(
     blocks.map(block => {
       const end = block.indexOf('\n');
       const [name = '', status = ''] = block.slice(0, end).split(' ');
-      return [name, { status: Number(status), json: block.slice(end) }];
+      return [name, { status: Number(status), text: block.slice(end + 1) }];
     }),
   );
+  const find = (name: string) => {
+    const found = answers.get(name);
+    if (found === undefined) throw new Error(`the guest gave no answer to '${name}'\n${log}`);
+    return found;
+  };
+  return {
+    answer: name => {
+      const { status, text } = find(name);
+      return { status, json: JSON.parse(text) };
+    },
+    lines: name => find(name).text.trimEnd().split('\n'),
+  };
 }
 
 /**

@@ -6,7 +6,7 @@ import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 
-const start = join(import.meta.dirname, '../start.ts');
+const mainFile = join(import.meta.dirname, '../main.ts');
 
 function stateFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'kstitch-test-'));
@@ -15,7 +15,7 @@ function stateFolder(t: TestContext): string {
 }
 
 function kstitch(state: string, ...words: string[]) {
-  const { status, stdout } = spawnSync(process.execPath, [start, ...words, '--json'], {
+  const { status, stdout } = spawnSync(process.execPath, [mainFile, ...words, '--json'], {
     encoding: 'utf8',
     input: '',
     env: { ...process.env, KSTITCH_STATE: state },
