@@ -210,3 +210,20 @@ test('a result is wrapped for a terminal and nowhere else', async () => {
   assert.ok(out.split('\n').every(line => line.length <= 50));
   assert.match(out, /^key: word.*\n {5}word/);
 });
+
+test('what cannot be taken back is confirmed with its very name', async () => {
+  const confirming: Work = async (_context, shell) => {
+    const yes = await shell.confirmWith('kstitch_a', 'Force it?');
+    return { json: { yes }, text: () => String(yes) };
+  };
+  for (const [answer, yes] of [
+    ['kstitch_a', 'true'],
+    [' kstitch_a ', 'true'],
+    ['kstitch', 'false'],
+    ['y', 'false'],
+    ['', 'false'],
+  ] as const) {
+    const { out } = await run(confirming, {}, machine({ answer }));
+    assert.equal(out, yes, answer);
+  }
+});

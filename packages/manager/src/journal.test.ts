@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Diagnostic } from '@kstitch/report/diagnostic';
 import * as fc from 'fast-check';
 import { temporary } from './fixture-machine.ts';
 import { beginAction, findUnfinished, Journal } from './journal.ts';
@@ -11,7 +20,7 @@ const kernel = { release: '6.1.0-1-amd64', bootId: 'boot-1' };
 test('an action has a line when it begins and one when it has ended, for root alone', t => {
   const journal = new Journal(join(temporary(t), 'state'));
   assert.deepEqual(journal.read(), { entries: [], damagedLines: 0 });
-  const action = beginAction(journal, kernel, 'load', 'kstitch_a');
+  const action = beginAction(journal, kernel, 'load', 'kstitch_a', []);
   action.step('inserted');
   action.end('attested', ['x']);
   const { entries, damagedLines } = journal.read();
@@ -37,9 +46,9 @@ test('an action has a line when it begins and one when it has ended, for root al
 
 test('an action that did not end is found, of this boot only', t => {
   const journal = new Journal(temporary(t));
-  beginAction(journal, { ...kernel, bootId: 'boot-0' }, 'load', 'earlier');
-  beginAction(journal, kernel, 'load', 'ended').end('attested');
-  beginAction(journal, kernel, 'unload', 'killed').step('disabled');
+  beginAction(journal, { ...kernel, bootId: 'boot-0' }, 'load', 'earlier', []);
+  beginAction(journal, kernel, 'load', 'ended', []).end('attested');
+  beginAction(journal, kernel, 'unload', 'killed', []).step('disabled');
   const unfinished = findUnfinished(journal.read().entries, kernel.bootId);
   assert.deepEqual(
     unfinished.map(({ livepatch }) => livepatch),
@@ -49,9 +58,9 @@ test('an action that did not end is found, of this boot only', t => {
 
 test('a line that was cut off when the power went costs no other', t => {
   const journal = new Journal(temporary(t));
-  beginAction(journal, kernel, 'load', 'a').end('attested');
+  beginAction(journal, kernel, 'load', 'a', []).end('attested');
   truncateSync(journal.path, statSync(journal.path).size - 5);
-  beginAction(journal, kernel, 'load', 'b').end('attested');
+  beginAction(journal, kernel, 'load', 'b', []).end('attested');
   const { entries, damagedLines } = journal.read();
   assert.equal(damagedLines, 1);
   assert.deepEqual(
@@ -65,7 +74,7 @@ test('whatever stands in the file, reading it ends with entries that have their 
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.json()), text => {
       writeFileSync(journal.path, text);
-      beginAction(journal, kernel, 'load', 'a');
+      beginAction(journal, kernel, 'load', 'a', []);
       appendFileSync(journal.path, text);
       const { entries } = journal.read();
       return (
@@ -75,4 +84,18 @@ test('whatever stands in the file, reading it ends with entries that have their 
     }),
     { numRuns: 50 },
   );
+});
+
+test('what cannot be written any more is a caution, and nothing begins that cannot be written', t => {
+  const journal = new Journal(temporary(t));
+  const diagnostics: Diagnostic[] = [];
+  const action = beginAction(journal, kernel, 'load', 'a', diagnostics);
+  rmSync(journal.path);
+  mkdirSync(journal.path);
+  action.end('attested');
+  assert.deepEqual(
+    diagnostics.map(({ code }) => code),
+    ['journal-incomplete'],
+  );
+  assert.throws(() => beginAction(journal, kernel, 'load', 'a', diagnostics), { code: 'host-file-failed' });
 });

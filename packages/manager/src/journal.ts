@@ -7,6 +7,8 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileError } from '@kstitch/host/files';
+import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
+import { KstitchError } from '@kstitch/report/error';
 import { limits } from './limits.ts';
 import { Machine } from './machine.ts';
 
@@ -90,12 +92,18 @@ export interface JournalAction {
   end(result: string, notes?: readonly string[]): void;
 }
 
-/** Writes that an action begins. */
+/**
+ * Writes that an action begins. What cannot be written later on, because the disk is full by then, is a caution: the kernel must
+ * not be left half way for the sake of a line.
+ *
+ * @throws KstitchError - `host-disk-full`, `host-file-failed`: nothing was begun
+ */
 export function beginAction(
   journal: Journal,
   kernel: { readonly release: string; readonly bootId: string },
   action: Action,
   livepatch: string,
+  diagnostics: Diagnostic[],
 ): JournalAction {
   const id = randomBytes(4).toString('hex');
   const write = (phase: JournalEntry['phase'], result?: string, notes?: readonly string[]): void =>
@@ -110,14 +118,22 @@ export function beginAction(
       ...(result === undefined ? {} : { result }),
       ...(notes === undefined || notes.length === 0 ? {} : { notes }),
     });
+  const writeIfPossible = (...line: Parameters<typeof write>): void => {
+    try {
+      write(...line);
+    } catch (error) {
+      if (!(error instanceof KstitchError)) throw error;
+      diagnostics.push(diagnostic('journal-incomplete', {}, error.message));
+    }
+  };
   write('begin');
   return {
-    step: (result, notes) => write('step', result, notes),
-    end: (result, notes) => write('end', result, notes),
+    step: (result, notes) => writeIfPossible('step', result, notes),
+    end: (result, notes) => writeIfPossible('end', result, notes),
   };
 }
 
-/** @returns the last action of this boot that began and did not end; meant for whoever holds the lock */
+/** @returns the actions of this boot that began and did not end; meant for whoever holds the lock */
 export function findUnfinished(entries: readonly JournalEntry[], bootId: string): JournalEntry[] {
   const open = new Map<string, JournalEntry>();
   for (const entry of entries) {

@@ -157,7 +157,7 @@ test('a disabled module of the same name that may not be removed keeps its name'
 
 test('an action that was killed is written down as such by the next one', { skip }, async t => {
   const manager = recordedManager(t, 'active');
-  beginAction(manager.journal, manager.kernel, 'load', ext4Name).step('inserted');
+  beginAction(manager.journal, manager.kernel, 'load', ext4Name, []).step('inserted');
   await loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4')));
   const last = manager.journal.read().entries.at(-1);
   assert.deepEqual([last?.phase, last?.result, last?.notes], ['end', 'interrupted', ['found later: active']]);

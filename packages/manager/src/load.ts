@@ -95,7 +95,7 @@ export async function loadLivepatch(
 
     // What is loaded is what was checked: the copy that only root may change.
     await store.keep(name, request.files);
-    const action = beginAction(journal, kernel, 'load', name);
+    const action = beginAction(journal, kernel, 'load', name, context.diagnostics);
     const pending = before === undefined || before.phase === 'disabled' || before.phase === 'held';
     const insmodSeconds = pending ? await insmod(context, manager, name, action) : undefined;
     const { watched, forced } = await seeThrough(context, manager, name, request, action);
@@ -134,6 +134,11 @@ async function insmod(
     action.end('load-kernel-refused');
     if (!(error instanceof KstitchError) || error.code !== 'host-tool-failed') throw error;
     const words = error.notes.map(line => line.replace(/^insmod: (?:ERROR: )?/, ''));
+    // To root the kernel says the same where it is locked down.
+    if (process.geteuid?.() !== 0 && words.some(line => line.includes('Operation not permitted')))
+      throw new KstitchError('machine-not-root', `load '${name}': only root may load modules`, {
+        cause: error,
+      });
     throw new KstitchError('load-kernel-refused', `load '${name}': the kernel refuses it`, {
       notes: [...words, ...readKernelLog(machine, since, ['livepatch', name, 'module'])],
       cause: error,
@@ -168,7 +173,7 @@ async function seeThrough(
 
   const { explanation } = watched;
   if (request.force !== undefined && (await request.force(name))) {
-    const force = beginAction(journal, kernel, 'force', name);
+    const force = beginAction(journal, kernel, 'force', name, context.diagnostics);
     machine.write(`${livepatchFolder}/${name}/force`, '1');
     const after = await watchTransition(context, machine, name, 'active', times.release);
     force.end(after.end === 'reached' ? 'active' : after.end, tellBlockers(explanation));

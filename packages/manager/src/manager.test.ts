@@ -8,11 +8,11 @@ import { alone, disabledAt } from './manager.ts';
 test('the grace time counts from when the livepatch was disabled, in this boot, by whatever action', t => {
   const { journal, kernel } = recordedManager(t, 'bare');
   const of = (name: string) => disabledAt(journal.read().entries, kernel.bootId, name);
-  beginAction(journal, { ...kernel, bootId: 'earlier' }, 'unload', 'a').step('disabled');
+  beginAction(journal, { ...kernel, bootId: 'earlier' }, 'unload', 'a', []).step('disabled');
   assert.equal(of('a'), undefined);
-  beginAction(journal, kernel, 'unload', 'a').step('disabled');
-  beginAction(journal, kernel, 'load', 'b').end('reversed');
-  beginAction(journal, kernel, 'load', 'c').end('attested');
+  beginAction(journal, kernel, 'unload', 'a', []).step('disabled');
+  beginAction(journal, kernel, 'load', 'b', []).end('reversed');
+  beginAction(journal, kernel, 'load', 'c', []).end('attested');
   const at = (name: string) =>
     Date.parse(journal.read().entries.findLast(({ livepatch }) => livepatch === name)?.at ?? '');
   assert.equal(of('a'), at('a'));

@@ -18,7 +18,7 @@ test('a machine without livepatches is well', async t => {
 test('what kstitch loaded is known with what it mends and since when', async t => {
   const manager = recordedManager(t, 'active');
   await keep(manager, recordOf('ext4', { cves: ['CVE-2026-0001'] }));
-  beginAction(manager.journal, manager.kernel, 'load', ext4Name).end('attested');
+  beginAction(manager.journal, manager.kernel, 'load', ext4Name, []).end('attested');
   const status = await readStatus(manager);
   const [one] = status.livepatches;
   assert.equal(one?.known, true);
@@ -42,7 +42,7 @@ test('a livepatch of somebody else is shown, and one whose record is damaged', a
 test('a transition is stuck when it began long ago, or nobody knows when', async t => {
   const manager = recordedManager(t, 'enabling-task');
   assert.equal((await readStatus(manager)).health, 'transition stuck');
-  beginAction(manager.journal, manager.kernel, 'load', pipeName);
+  beginAction(manager.journal, manager.kernel, 'load', pipeName, []);
   const young = await readStatus(manager);
   assert.equal(young.health, 'well');
   assert.deepEqual(
@@ -55,7 +55,7 @@ test('a transition is stuck when it began long ago, or nobody knows when', async
 
 test('a livepatch that was forced needs a reboot', async t => {
   const manager = recordedManager(t, 'active');
-  beginAction(manager.journal, manager.kernel, 'force', ext4Name).end('active');
+  beginAction(manager.journal, manager.kernel, 'force', ext4Name, []).end('active');
   const status = await readStatus(manager);
   assert.equal(status.health, 'reboot needed');
   assert.equal(status.livepatches[0]?.forced, true);

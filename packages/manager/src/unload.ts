@@ -54,7 +54,7 @@ export async function unloadLivepatch(
         `unload '${name}': livepatch '${busy.name}' is ${busy.phase}`,
       );
 
-    const action = beginAction(journal, kernel, 'unload', name);
+    const action = beginAction(journal, kernel, 'unload', name, context.diagnostics);
     let since = disabledAt(entries, kernel.bootId, name);
     let transitionSeconds: number | undefined;
     if (found.phase === 'active' || found.phase === 'enabling' || found.phase === 'disabling') {

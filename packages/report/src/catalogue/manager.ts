@@ -193,6 +193,13 @@ export const managerCodes = {
     help: 'nothing to do: it does no harm; it is gone after the next boot',
     example: "'kstitch_pipe_9b976137' is disabled, its module stays loaded",
   },
+  'journal-incomplete': {
+    kind: 'caution',
+    meaning:
+      'How an action went on or ended could not be written to the journal, most likely because the disk is full. The action itself went on.',
+    help: "free some space; 'kstitch status' shows what the kernel says, whatever the journal lacks",
+    example: "write '/var/lib/kstitch/journal': no space left on device",
+  },
   'journal-damaged': {
     kind: 'caution',
     meaning:
