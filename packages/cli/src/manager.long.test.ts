@@ -117,10 +117,10 @@ test('a kernel thread blocks for ever, others are refused, and force leaves its 
   const damaged = Buffer.from(trials.files[`/${ext4}.ko`] ?? []);
   damaged[damaged.length - 1] = (damaged.at(-1) ?? 0) + 1;
   const force = `
-    import { loadLivepatch } from '/kstitch/packages/manager/src/load.ts';
-    import { openManager } from '/kstitch/packages/manager/src/manager.ts';
-    import { silentContext } from '/kstitch/packages/report/src/context.ts';
-    import { readFileSync } from 'node:fs';
+    import { loadLivepatch } from "/kstitch/packages/manager/src/load.ts";
+    import { openManager } from "/kstitch/packages/manager/src/manager.ts";
+    import { silentContext } from "/kstitch/packages/report/src/context.ts";
+    import { readFileSync } from "node:fs";
     console.log(JSON.stringify(await loadLivepatch(silentContext(), openManager(), {
       files: { module: readFileSync('/${kthreadd}.ko'), record: readFileSync('/${kthreadd}.json', 'utf8') },
       what: 'x', timeoutSeconds: 3, graceSeconds: 0, drop: [], dryRun: false, force: async () => true,

@@ -195,3 +195,12 @@ test('a livepatch is loaded from the copy in the store, and attested', { skip },
     `load ${ext4Name} end attested`,
   ]);
 });
+
+test('a failure while the transition goes on takes it back', { skip }, async t => {
+  const manager = await enabling(t);
+  t.after(finishWhenReversed(manager.machine, pipeName, '0'));
+  const force = () => Promise.reject(new Error('the terminal is gone'));
+  const request = requestFor(recordOf('pipe'), { drop: [ext4Name], force });
+  await assert.rejects(loadLivepatch(silentContext(), manager, request), /the terminal is gone/);
+  assert.deepEqual(journalOf(manager).at(-1), `load ${pipeName} end reversed`);
+});

@@ -14,7 +14,7 @@ import { readKernelLog } from './kernel-log.ts';
 import { times } from './limits.ts';
 import { alone, disabledAt, type Manager } from './manager.ts';
 import { preflight } from './preflight.ts';
-import { livepatchFolder, readLivepatch } from './read-livepatches.ts';
+import { livepatchFolder, readLivepatch, readPhase } from './read-livepatches.ts';
 import { removeModule, systemPath } from './remove-module.ts';
 import { freeSpace, type LivepatchFiles } from './store.ts';
 import { type Watched, watchTransition } from './watch.ts';
@@ -148,6 +148,11 @@ async function insmod(
   return (performance.now() - began) / 1000;
 }
 
+interface Seen {
+  readonly watched: Watched;
+  readonly forced: boolean;
+}
+
 /** Waits for the end of the transition, or reverses it. */
 async function seeThrough(
   context: Context,
@@ -155,16 +160,25 @@ async function seeThrough(
   name: string,
   request: LoadRequest,
   action: JournalAction,
-): Promise<{ readonly watched: Watched; readonly forced: boolean }> {
-  const { machine, journal, kernel } = manager;
-  let watched: Watched;
+): Promise<Seen> {
   try {
-    watched = await watchTransition(context, machine, name, 'active', request.timeoutSeconds);
+    return await waitForEnd(context, manager, name, request, action);
   } catch (error) {
-    // Whoever interrupts a load does not want it half done.
-    if (context.signal.aborted) await reverse(context, manager, name, action);
+    // Whoever interrupts a load does not want it half done, and no failure of ours may leave it so.
+    if (readPhase(manager.machine, name) === 'enabling') await reverse(context, manager, name, action);
     throw error;
   }
+}
+
+async function waitForEnd(
+  context: Context,
+  manager: Manager,
+  name: string,
+  request: LoadRequest,
+  action: JournalAction,
+): Promise<Seen> {
+  const { machine, journal, kernel } = manager;
+  const watched = await watchTransition(context, machine, name, 'active', request.timeoutSeconds);
   if (watched.end === 'reached') return { watched, forced: false };
   if (watched.end === 'other') {
     action.end('load-reversed');

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporary } from './fixture-machine.ts';
@@ -56,4 +56,11 @@ test('what only root may read says so', {
   writeFileSync(join(root, 'a'), '');
   chmodSync(join(root, 'a'), 0);
   assert.throws(() => new Machine(root).read('/a'), { code: 'machine-not-root' });
+});
+
+test('what may only be written is written', t => {
+  const root = temporary(t);
+  writeFileSync(join(root, 'force'), '', { mode: 0o200 });
+  assert.equal(new Machine(root).write('/force', '1'), true);
+  assert.equal(statSync(join(root, 'force')).size, 1);
 });

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { KstitchError } from '@kstitch/report/error';
 import { limits } from './limits.ts';
@@ -83,7 +83,8 @@ export class Machine {
    */
   write(path: string, value: string): boolean {
     try {
-      const file = openSync(join(this.root, path), 'r+');
+      // `force` may be written and not read.
+      const file = openSync(join(this.root, path), constants.O_WRONLY);
       try {
         writeSync(file, value);
       } finally {

@@ -14,6 +14,7 @@ import {
   standIn,
 } from './fixture-machine.ts';
 import type { Manager } from './manager.ts';
+import { readPhase } from './read-livepatches.ts';
 import { type UnloadRequest, unloadLivepatch } from './unload.ts';
 
 function unload(
@@ -126,4 +127,16 @@ test('a module that the kernel does not let go of stays, with its words', async 
   standIn(t, 'rmmod', 'echo "rmmod: ERROR: Module is in use" >&2; exit 1');
   const { result, reasons } = await unload(manager, ext4Name);
   assert.deepEqual([result, reasons], ['disabled', ['rmmod: ERROR: Module is in use']]);
+});
+
+test('an interrupted disabling is reversed', async t => {
+  const manager = recordedManager(t, 'disabling-task');
+  t.after(finishWhenReversed(manager.machine, pipeName, '1'));
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(new KstitchError('interrupted', 'x')), 300);
+  const more = { timeoutSeconds: 60 };
+  await assert.rejects(unload(manager, pipeName, more, silentContext(controller.signal)));
+  const last = manager.journal.read().entries.at(-1);
+  assert.deepEqual([last?.phase, last?.result], ['end', 'interrupted']);
+  assert.equal(readPhase(manager.machine, pipeName), 'active');
 });

@@ -6,7 +6,7 @@ import { tellBlockers } from './explain.ts';
 import { beginAction, type JournalAction } from './journal.ts';
 import { times } from './limits.ts';
 import { alone, disabledAt, type Manager } from './manager.ts';
-import { livepatchFolder, readLivepatch, readLivepatches } from './read-livepatches.ts';
+import { livepatchFolder, readLivepatch, readLivepatches, readPhase } from './read-livepatches.ts';
 import { type Removal, removeModule } from './remove-module.ts';
 import { watchTransition } from './watch.ts';
 
@@ -113,7 +113,8 @@ async function disable(
   try {
     watched = await watchTransition(context, machine, name, 'gone', timeoutSeconds);
   } catch (error) {
-    if (context.signal.aborted) await enableAgain('interrupted');
+    // As for loading: nothing is left half way.
+    if (readPhase(machine, name) === 'disabling') await enableAgain('interrupted');
     throw error;
   }
   if (watched.end === 'reached') return watched.seconds;
