@@ -15,7 +15,7 @@ const layers = [
   ['diff'],
   ['livepatch'],
   ['review'],
-  ['build', 'vm'],
+  ['build', 'vm', 'manager'],
   ['cli'],
 ] as const;
 

@@ -25,6 +25,7 @@ const kindWords = {
   error: 'error',
   usage: 'wrong usage',
   retry: 'not possible now',
+  'timed-out': 'timed out and reversed',
   refusal: 'refusal',
   interrupted: 'interrupted',
   nothing: 'nothing to do',

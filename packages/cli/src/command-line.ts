@@ -62,3 +62,11 @@ export function kernelModule(text: string): string {
   }
   return text;
 }
+
+/** A livepatch that is loaded, as sysfs names it. */
+export function livepatchName(text: string): string {
+  if (!/^[A-Za-z0-9_]{1,55}$/.test(text)) {
+    throw new InvalidArgumentError("It must be the name of a livepatch, as 'kstitch list' shows it.");
+  }
+  return text;
+}

@@ -3,10 +3,16 @@ import type { Run } from './command-line.ts';
 import { addBuild } from './commands/build.ts';
 import { addDelta } from './commands/delta.ts';
 import { addDiffObjects } from './commands/diff-objects.ts';
+import { addExplain } from './commands/explain.ts';
+import { addHistory } from './commands/history.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addKernel } from './commands/kernel.ts';
+import { addList } from './commands/list.ts';
+import { addLoad } from './commands/load.ts';
 import { addProve } from './commands/prove.ts';
 import { addReview } from './commands/review.ts';
+import { addStatus } from './commands/status.ts';
+import { addUnload } from './commands/unload.ts';
 
 /** Commander found the command line wanting, or has printed the help or the version that was asked for. */
 export class CommandLineEnd extends Error {
@@ -77,6 +83,12 @@ Example:
   addBuild(program, run);
   addInspect(program, run);
   addProve(program, run);
+  addLoad(program, run);
+  addUnload(program, run);
+  addList(program, run);
+  addStatus(program, run);
+  addExplain(program, run);
+  addHistory(program, run);
 
   endByThrowing(program, '');
   return program;

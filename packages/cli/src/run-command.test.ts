@@ -56,7 +56,11 @@ test('--json: an error is an object too, with its exit status', async () => {
 
 test('--json: the findings of a refusal stand in diagnostics, beside the cautions of the run', async () => {
   const refusing: Work = async context => {
-    await done(context, { interactive: false, ask: () => Promise.resolve(false) });
+    await done(context, {
+      interactive: false,
+      ask: () => Promise.resolve(false),
+      confirmWith: () => Promise.resolve(false),
+    });
     throw new Refusal([
       diagnostic('usage', { unit: 'a.c' }, 'one'),
       diagnostic('usage', { unit: 'b.c' }, 'two'),
@@ -205,4 +209,21 @@ test('a result is wrapped for a terminal and nowhere else', async () => {
   const { out } = await run(work, {}, terminal);
   assert.ok(out.split('\n').every(line => line.length <= 50));
   assert.match(out, /^key: word.*\n {5}word/);
+});
+
+test('what cannot be taken back is confirmed with its very name', async () => {
+  const confirming: Work = async (_context, shell) => {
+    const yes = await shell.confirmWith('kstitch_a', 'Force it?');
+    return { json: { yes }, text: () => String(yes) };
+  };
+  for (const [answer, yes] of [
+    ['kstitch_a', 'true'],
+    [' kstitch_a ', 'true'],
+    ['kstitch', 'false'],
+    ['y', 'false'],
+    ['', 'false'],
+  ] as const) {
+    const { out } = await run(confirming, {}, machine({ answer }));
+    assert.equal(out, yes, answer);
+  }
 });

@@ -33,6 +33,8 @@ export interface Shell {
   readonly interactive: boolean;
   /** @returns whether the answer begins with `y`; no answer is no */
   ask(question: string): Promise<boolean>;
+  /** @returns whether the answer is `word` itself, for what cannot be taken back */
+  confirmWith(word: string, question: string): Promise<boolean>;
 }
 
 export type Work = (context: Context, shell: Shell) => Promise<Outcome>;
@@ -72,6 +74,11 @@ export async function runCommand(
     ask: question =>
       progress.suspend(async () =>
         /^\s*y/i.test(await machine.readLine(`${question} [y/N] `, controller.signal)),
+      ),
+    confirmWith: (word, question) =>
+      progress.suspend(
+        async () =>
+          (await machine.readLine(`${question} [type '${word}'] `, controller.signal)).trim() === word,
       ),
   };
 

@@ -41,11 +41,27 @@ export function parseNotes(bytes: Uint8Array, byteOrder: ByteOrder, align: numbe
  */
 export function buildId(file: ElfFile): string | undefined {
   for (const { bytes, align, where } of notePlaces(file)) {
-    const notes = parseNotes(bytes, file.header.byteOrder, align, `${where} of '${file.what}'`);
-    const found = notes.find(note => note.name === 'GNU' && note.type === NT.GNU_BUILD_ID);
-    if (found !== undefined) return Buffer.from(found.desc).toString('hex');
+    const found = buildIdIn(bytes, file.header.byteOrder, `${where} of '${file.what}'`, align);
+    if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/**
+ * @param bytes - notes alone, as in `/sys/kernel/notes`
+ * @param align - as for {@link parseNotes}
+ * @returns the build id among them, in lower-case hex
+ * @throws KstitchError - `elf-truncated`
+ */
+export function buildIdIn(
+  bytes: Uint8Array,
+  byteOrder: ByteOrder,
+  what: string,
+  align = 4,
+): string | undefined {
+  const notes = parseNotes(bytes, byteOrder, align, what);
+  const found = notes.find(note => note.name === 'GNU' && note.type === NT.GNU_BUILD_ID);
+  return found === undefined ? undefined : Buffer.from(found.desc).toString('hex');
 }
 
 function notePlaces(file: ElfFile): { bytes: Uint8Array; align: number; where: string }[] {

@@ -110,11 +110,18 @@ export const requiredPackages = [
   { name: 'libc-bin', why: 'lists what a program is linked with', purposes: ['test'], tools: ['ldd'] },
   { name: 'git', why: 'applies patches', purposes: ['test'], tools: ['git'] },
   {
+    name: 'libc-bin',
+    why: 'finds the libraries of programs for a virtual machine',
+    purposes: ['test'],
+    tools: ['ldd'],
+  },
+  {
     name: 'findutils',
     why: 'looks for files written where none may be',
     purposes: ['test'],
     tools: ['find'],
   },
+  { name: 'kmod', why: 'loads and removes livepatches', purposes: [], tools: ['insmod', 'rmmod'] },
   // Debian's own kernels have their modules plain, or in xz.
   { name: 'gzip', why: 'unpacks modules shipped as .ko.gz', purposes: [], tools: ['gzip'] },
   { name: 'zstd', why: 'unpacks modules shipped as .ko.zst', purposes: [], tools: ['zstd'] },

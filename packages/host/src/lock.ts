@@ -11,17 +11,22 @@ import { interruptedError } from './run.ts';
 const sayAfter = 2000;
 
 /**
- * Runs `work` while no other kstitch of this cache folder holds the lock of that name.
+ * Runs `work` while no other kstitch holds the lock of that name in that folder.
  *
  * Node has no flock(2), so a child holds it: `flock` executes `cat`, which inherits the locked descriptor and ends when
  * its stdin does. The kernel closes that pipe however this process ends, SIGKILL included, so there are no stale
  * locks to detect. The file stays: removing it would let two holders lock two different files of one name.
  *
  * @param name - what is locked, in words: `kit 6.1.0-55-cloud-amd64`
+ * @param directory - where the lock lies; in the cache folder unless given
  * @throws KstitchError - `host-lock-failed`, `interrupted`; what `work` throws passes through
  */
-export async function withLock<T>(context: Context, name: string, work: () => Promise<T>): Promise<T> {
-  const directory = join(cacheDirectory(), 'locks');
+export async function withLock<T>(
+  context: Context,
+  name: string,
+  work: () => Promise<T>,
+  directory: string = join(cacheDirectory(), 'locks'),
+): Promise<T> {
   await mkdir(directory, { recursive: true }).catch((error: unknown) => {
     throw fileError(`make the folder '${directory}'`, error);
   });

@@ -8,6 +8,7 @@ import { kernelCodes } from './catalogue/kernel.ts';
 import { kitCodes } from './catalogue/kit.ts';
 import { layoutCodes } from './catalogue/layout.ts';
 import { livepatchCodes } from './catalogue/livepatch.ts';
+import { managerCodes } from './catalogue/manager.ts';
 import { oracleCodes } from './catalogue/oracle.ts';
 import { patchCodes } from './catalogue/patch.ts';
 import { vmCodes } from './catalogue/vm.ts';
@@ -29,6 +30,7 @@ export const catalogueByArea = {
   'The livepatch module': livepatchCodes,
   'A second opinion': oracleCodes,
   'Virtual machines and proofs': vmCodes,
+  'The running kernel': managerCodes,
 } as const;
 
 const catalogue = {
@@ -44,6 +46,7 @@ const catalogue = {
   ...livepatchCodes,
   ...oracleCodes,
   ...vmCodes,
+  ...managerCodes,
 } as const;
 
 export type Code = keyof typeof catalogue;

@@ -12,6 +12,7 @@ test('every kind of code has its exit status', () => {
     refusal: 2,
     nothing: 3,
     retry: 4,
+    'timed-out': 5,
     usage: 64,
     interrupted: 130,
     caution: 0,

@@ -48,6 +48,8 @@ export function exitStatusOf(code: Code): ExitStatus {
       return ExitStatus.nothingToDo;
     case 'retry':
       return ExitStatus.tryAgain;
+    case 'timed-out':
+      return ExitStatus.timedOutAndReversed;
     case 'usage':
       return ExitStatus.usage;
     case 'interrupted':

@@ -8,6 +8,9 @@ export const ExitStatus = {
   nothingToDo: 3,
   tryAgain: 4,
   timedOutAndReversed: 5,
+  /** Of `status` alone, like the next. */
+  rebootNeeded: 10,
+  transitionStuck: 12,
   usage: 64,
   interrupted: 130,
 } as const;

@@ -8,6 +8,7 @@ const heads = {
   error: ['error', 'red'],
   usage: ['error', 'red'],
   retry: ['error', 'red'],
+  'timed-out': ['error', 'red'],
   refusal: ['refused', 'red'],
   interrupted: ['interrupted', 'yellow'],
   nothing: ['nothing to do', 'yellow'],

@@ -12,7 +12,7 @@ import type { GuestKernel } from './guest-kernel.ts';
 import { type GuestFile, guestScript } from './initramfs.ts';
 import type { Splat } from './kernel-log.ts';
 import { diskModules, readKernelModules } from './kernel-modules.ts';
-import type { Accelerator } from './qemu.ts';
+import type { Accelerator, Disk } from './qemu.ts';
 import { diskName, endingText, runMachine } from './run-machine.ts';
 import { limits, OUTPUT_DISK_MIB } from './settings.ts';
 
@@ -25,6 +25,8 @@ export interface BootOnceRequest {
   readonly script: string;
   /** For the script, in seconds of wall time. */
   readonly timeoutSeconds: number;
+  /** Further disks: `/dev/vdb`, `/dev/vdc` …; the first is where the output goes. */
+  readonly disks?: readonly Disk[];
   /** Further words of the kernel's command line: `nokaslr`. */
   readonly commandLine?: readonly string[];
   /** Default: whichever works. */
@@ -69,7 +71,7 @@ export function bootOnce(context: Context, request: BootOnceRequest): Promise<Bo
           settings: { OUTPUT: diskName(0) },
           files: [{ path: '/kstitch/script', bytes: Buffer.from(script) }, ...files],
         },
-        disks: [{ path: disk, writes: 'keep' }],
+        disks: [{ path: disk, writes: 'keep' }, ...(request.disks ?? [])],
         commandLine: request.commandLine ?? [],
         directory,
         name,

@@ -45,6 +45,13 @@ export const hostCodes = {
     help: 'give an absolute path, or unset KSTITCH_CACHE to use ~/.cache/kstitch',
     example: "read KSTITCH_CACHE: 'cache' is not an absolute path",
   },
+  'host-state-relative': {
+    kind: 'usage',
+    meaning:
+      'KSTITCH_STATE holds a path that is not absolute; what it names would depend on the current folder.',
+    help: 'give an absolute path, or unset KSTITCH_STATE to use /var/lib/kstitch',
+    example: "read KSTITCH_STATE: 'state' is not an absolute path",
+  },
   'host-packages-missing': {
     kind: 'error',
     meaning:

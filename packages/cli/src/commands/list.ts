@@ -1,0 +1,33 @@
+import type { LivepatchStatus } from '@kstitch/manager/status';
+import type { Command } from 'commander';
+import { finish, type Run } from '../command-line.ts';
+import { type CommonOptions, lines } from '../run-command.ts';
+
+/** `kstitch list` */
+export function addList(program: Command, run: Run): void {
+  const command = program
+    .command('list')
+    .summary('list the livepatches of the running kernel')
+    .description(
+      'Lists the livepatches that are loaded, in the order of loading: their states and what they mend.',
+    );
+  finish(command, ['kstitch list']);
+  command.action((options: CommonOptions) =>
+    run('list', options, async () => {
+      const { openManager } = await import('@kstitch/manager/manager');
+      const { readStatus } = await import('@kstitch/manager/status');
+      const manager = openManager();
+      const { livepatches } = await readStatus(manager);
+      return {
+        json: { kernel: manager.kernel.release, livepatches },
+        text: () => lines(livepatches.map(oneLine)),
+      };
+    }),
+  );
+}
+
+function oneLine({ name, phase, forced, known, cves, patches }: LivepatchStatus): string {
+  const what = cves.length > 0 ? cves : patches;
+  const mends = known ? what.join(', ') : 'not loaded by kstitch';
+  return `${name}  ${phase}${forced ? ', forced' : ''}  ${mends}`.trimEnd();
+}

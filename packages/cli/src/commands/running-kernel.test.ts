@@ -1,0 +1,77 @@
+/** Commands about the running kernel, on whatever machine the tests run: without livepatches, and perhaps without root. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+
+const mainFile = join(import.meta.dirname, '../main.ts');
+
+function stateFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'kstitch-test-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+function kstitch(state: string, ...words: string[]) {
+  const { status, stdout } = spawnSync(process.execPath, [mainFile, ...words, '--json'], {
+    encoding: 'utf8',
+    input: '',
+    env: { ...process.env, KSTITCH_STATE: state },
+  });
+  return { status, json: JSON.parse(stdout) };
+}
+
+test('list, status, explain and history of a machine without livepatches', t => {
+  const state = stateFolder(t);
+  const list = kstitch(state, 'list');
+  assert.deepEqual([list.status, list.json.kernel, list.json.livepatches], [0, release(), []]);
+  const status = kstitch(state, 'status');
+  assert.deepEqual([status.status, status.json.health, status.json.kernel.release], [0, 'well', release()]);
+  assert.deepEqual(kstitch(state, 'explain').json.transition, null);
+  assert.deepEqual(kstitch(state, 'history').json.entries, []);
+});
+
+test('status and history tell that lines of the journal are damaged', t => {
+  const state = stateFolder(t);
+  writeFileSync(join(state, 'journal'), '{"at":"x\n');
+  const [finding] = kstitch(state, 'status').json.diagnostics;
+  assert.deepEqual([finding.code, finding.text], ['journal-damaged', '1 line of the journal cannot be read']);
+  assert.equal(kstitch(state, 'history').json.damagedLines, 1);
+});
+
+test('a livepatch of an unknown name is an error, and so is one that is none', t => {
+  const state = stateFolder(t);
+  const { status, json } = kstitch(state, 'load', 'kstitch_x');
+  assert.deepEqual([status, json.error.code], [1, 'livepatch-unknown']);
+  assert.equal(kstitch(state, 'load', '../x').json.error.code, 'input-unreadable');
+  assert.equal(kstitch(state, 'unload', 'a/b').status, 64);
+});
+
+test('--force needs somebody to ask, before anything is loaded', t => {
+  const state = stateFolder(t);
+  writeFileSync(join(state, 'x.ko'), '');
+  writeFileSync(
+    join(state, 'x.json'),
+    readFileSync(new URL('../../../manager/src/fixtures/ext4.json', import.meta.url)),
+  );
+  const { status, json } = kstitch(state, 'load', join(state, 'x.ko'), '--force');
+  assert.deepEqual([status, json.error.code], [1, 'load-force-declined']);
+});
+
+test('a livepatch for another kernel is refused, and nothing written', t => {
+  const state = stateFolder(t);
+  writeFileSync(join(state, 'x.ko'), '');
+  writeFileSync(
+    join(state, 'x.json'),
+    readFileSync(new URL('../../../manager/src/fixtures/ext4.json', import.meta.url)),
+  );
+  const { status, json } = kstitch(state, 'load', join(state, 'x.ko'));
+  assert.equal(status, 2);
+  assert.deepEqual(
+    json.diagnostics.map(({ code }: { code: string }) => code),
+    ['load-module-changed', 'load-other-kernel'],
+  );
+  assert.deepEqual(kstitch(state, 'history').json.entries, []);
+});

@@ -1,0 +1,119 @@
+import type { Attestation } from '@kstitch/manager/attest';
+import type { KernelIdentity } from '@kstitch/manager/kernel-identity';
+import type { LivepatchStatus, MachineStatus } from '@kstitch/manager/status';
+import { diagnostic } from '@kstitch/report/diagnostic';
+import { ExitStatus } from '@kstitch/report/exit-status';
+import type { Look } from '@kstitch/report/render-text';
+import type { Command } from 'commander';
+import { finish, type Run } from '../command-line.ts';
+import { type CommonOptions, fields, paragraphs, section } from '../run-command.ts';
+
+const statusOf = {
+  well: ExitStatus.done,
+  'reboot needed': ExitStatus.rebootNeeded,
+  'transition stuck': ExitStatus.transitionStuck,
+} as const satisfies Record<MachineStatus['health'], ExitStatus>;
+
+/** `kstitch status` */
+export function addStatus(program: Command, run: Run): void {
+  const command = program
+    .command('status')
+    .summary('show how the running kernel and its livepatches are')
+    .description(
+      'Shows the running kernel, each livepatch with its state, what it patches and mends, and since when. ' +
+        'Exit status besides the usual: 10 reboot needed, 12 a transition is stuck.',
+    );
+  finish(command, ['kstitch status']);
+  command.action((options: CommonOptions) =>
+    run('status', options, async context => {
+      const { openManager } = await import('@kstitch/manager/manager');
+      const { attestAll, readStatus } = await import('@kstitch/manager/status');
+      const manager = openManager();
+      const status = await readStatus(manager);
+      const attested = attestAll(manager, status);
+      const { damagedJournalLines: damaged } = status;
+      if (damaged > 0)
+        context.diagnostics.push(
+          diagnostic(
+            'journal-damaged',
+            {},
+            `${damaged} ${damaged === 1 ? 'line' : 'lines'} of the journal cannot be read`,
+          ),
+        );
+      const livepatches = status.livepatches.map(livepatch => ({
+        ...livepatch,
+        attestation: attested.get(livepatch.name),
+      }));
+      return {
+        json: { kernel: manager.kernel, ...status, livepatches },
+        text: look =>
+          paragraphs([
+            renderMachine(manager.kernel, status, look),
+            ...livepatches.map(livepatch => renderOne(livepatch, look)),
+          ]),
+        status: statusOf[status.health],
+      };
+    }),
+  );
+}
+
+function renderMachine(kernel: KernelIdentity, status: MachineStatus, look: Look): string {
+  return fields(look, [
+    ['kernel', kernel.release],
+    ['build id', kernel.buildId || 'none'],
+    ['running for', duration(kernel.uptime)],
+    ['health', healthText(status)],
+    ...status.unfinished.map(({ action, livepatch, at }): [string, string] => [
+      'interrupted',
+      `${action} of '${livepatch}', begun ${at}: it goes on or was killed`,
+    ]),
+    ['livepatches', status.livepatches.length === 0 ? 'none' : String(status.livepatches.length)],
+  ]);
+}
+
+function healthText({ health }: MachineStatus): string {
+  if (health === 'transition stuck') return "a transition is stuck: 'kstitch explain' shows why";
+  if (health === 'reboot needed')
+    return 'a livepatch was forced: boot again when you can, and load no more before';
+  return 'well';
+}
+
+function renderOne(
+  livepatch: LivepatchStatus & { readonly attestation: Attestation | undefined },
+  look: Look,
+): string {
+  const { attestation, objects, patches, cves } = livepatch;
+  const states = new Map(
+    attestation?.functions.map(({ object, name, state }) => [`${object}:${name}`, state]),
+  );
+  return paragraphs([
+    fields(look, [
+      ['livepatch', livepatch.name],
+      ['state', `${livepatch.phase}${livepatch.forced ? ', forced' : ''}`],
+      ...(attestation === undefined ? [] : [['in force', attestation.verdict] as const]),
+      ['since', livepatch.since ?? 'unknown'],
+      ['mends', livepatch.known ? [...cves, ...patches].join(', ') : 'unknown: kstitch did not load it'],
+      [
+        'may be removed',
+        livepatch.unload === undefined ? 'unknown' : livepatch.unload.verdict === 'safe' ? 'yes' : 'no',
+      ],
+    ]),
+    section(
+      look,
+      'functions',
+      objects.flatMap(({ name: object, patched, functions }) =>
+        functions.map(({ name }) => {
+          const state = states.get(`${object}:${name}`) ?? (patched ? 'patched' : 'its object is not loaded');
+          return `${object}: ${name}(): ${state}`;
+        }),
+      ),
+    ),
+  ]);
+}
+
+function duration(seconds: number): string {
+  const days = Math.floor(seconds / 86_400);
+  const hours = Math.floor((seconds % 86_400) / 3600);
+  const minutes = Math.floor((seconds % 3600) / 60);
+  return days > 0 ? `${days} d ${hours} h` : hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min`;
+}

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { attest } from './attest.ts';
+import { copyLivepatch, ext4Name, pipeName, recorded } from './fixture-machine.ts';
+
+const enabled = 'sys/kernel/tracing/enabled_functions';
+const name = 'ext4_mb_load_buddy_gfp';
+
+test('a livepatch is in force when ftrace leads its functions to livepatch', t => {
+  assert.deepEqual(attest(recorded(t, 'active'), ext4Name), {
+    verdict: 'attested',
+    functions: [{ object: 'vmlinux', name, sympos: 1, state: 'attested' }],
+  });
+});
+
+test('one that is not active is not attested', t => {
+  assert.equal(attest(recorded(t, 'enabling-task'), pipeName), undefined);
+  assert.equal(attest(recorded(t, 'disabled'), pipeName), undefined);
+  assert.equal(attest(recorded(t, 'bare'), 'x'), undefined);
+});
+
+test('without tracefs there is only the word of sysfs', t => {
+  assert.equal(
+    attest(recorded(t, 'active', { 'sys/kernel/tracing': undefined }), ext4Name)?.verdict,
+    'sysfs only',
+  );
+});
+
+test('what ftrace does not show, or leads to somebody else, is not in force', t => {
+  const verdict = (text: string) => attest(recorded(t, 'active', { [enabled]: text }), ext4Name)?.verdict;
+  assert.equal(verdict(''), 'not in force');
+  assert.equal(verdict(`${name} (1)      \ttramp: 0x1 (klp_ftrace_handler+0x0/0x1)\n`), 'not in force');
+  assert.equal(verdict(`${name} (1)   I  \ttramp: 0x1 (kprobe_ftrace_handler+0x0/0x1)\n`), 'not in force');
+  assert.equal(verdict(`${name} [mod] (1)   I  \ttramp: 0x1 (klp_ftrace_handler+0x0/0x1)\n`), 'not in force');
+  // 6.12, and a function that several trace: by way of a common handler, which names none of them.
+  assert.equal(
+    verdict(`${name} (1)   I     \ttramp: 0x1 (klp_ftrace_handler+0x0/0x1) ->klp_ftrace_handler+0x0/0x1\n`),
+    'attested',
+  );
+  assert.equal(verdict(`${name} (2) R I  \n`), 'attested');
+});
+
+test('a later livepatch on the same function shadows the earlier one', t => {
+  const machine = recorded(t, 'active');
+  copyLivepatch(machine, ext4Name, 'later');
+  assert.equal(attest(machine, ext4Name)?.verdict, 'shadowed');
+  assert.equal(attest(machine, 'later')?.verdict, 'attested');
+});
+
+test('an object that is not loaded waits; the kernel itself always is', t => {
+  const patched = `sys/kernel/livepatch/${ext4Name}/nf_tables/patched`;
+  const machine = recorded(t, 'active', {
+    [patched]: '0\n',
+    [`sys/kernel/livepatch/${ext4Name}/nf_tables/nft_do_chain,1/x`]: '',
+  });
+  assert.equal(attest(machine, ext4Name)?.verdict, 'waiting');
+  const broken = recorded(t, 'active', { [`sys/kernel/livepatch/${ext4Name}/vmlinux/patched`]: '0\n' });
+  assert.equal(attest(broken, ext4Name)?.verdict, 'not in force');
+});

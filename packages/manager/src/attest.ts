@@ -1,0 +1,80 @@
+/** Whether a livepatch is in force: what sysfs says, and what ftrace itself shows for each function. */
+import {
+  type FunctionName,
+  keyOf,
+  livepatchHandler,
+  readTracedFunctions,
+  tracefsFolder,
+} from './ftrace-state.ts';
+import type { Machine } from './machine.ts';
+import { type LoadedLivepatch, readLivepatches } from './read-livepatches.ts';
+
+/**
+ * `attested`: calls of the function go to livepatch. `shadowed`: they do, and a livepatch that was loaded later takes them.
+ * `waiting`: its object is not loaded; it will be patched when it is. `sysfs only`: tracefs is not mounted, so that only the
+ * kernel's word for it is there. `not in force`: ftrace does not lead calls of it to livepatch.
+ */
+export type FunctionState = 'attested' | 'shadowed' | 'waiting' | 'sysfs only' | 'not in force';
+
+export interface Attestation {
+  /** The worst that any function has; of a livepatch that only has callbacks, `attested`. */
+  readonly verdict: FunctionState;
+  readonly functions: readonly (FunctionName & { readonly sympos: number; readonly state: FunctionState })[];
+}
+
+/** The worst first. */
+const order = [
+  'not in force',
+  'shadowed',
+  'sysfs only',
+  'waiting',
+  'attested',
+] as const satisfies FunctionState[];
+
+/**
+ * @param name - a livepatch that is active
+ * @returns undefined when it is not
+ */
+export function attest(machine: Machine, name: string): Attestation | undefined {
+  const livepatches = readLivepatches(machine);
+  const at = livepatches.findIndex(livepatch => livepatch.name === name);
+  const livepatch = livepatches[at];
+  if (livepatch?.phase !== 'active') return undefined;
+  const later = new Set(livepatches.slice(at + 1).flatMap(functionKeys));
+
+  const folder = tracefsFolder(machine);
+  const traced =
+    folder === undefined
+      ? undefined
+      : new Set(
+          readTracedFunctions(machine, folder)
+            // Several handlers are called by way of a common one; only one of them can redirect, and sysfs says whose.
+            .filter(
+              ({ redirected, handlers }) =>
+                redirected && (handlers.includes(livepatchHandler) || handlers.length !== 1),
+            )
+            .map(keyOf),
+        );
+
+  const functions = livepatch.objects.flatMap(object =>
+    object.functions.map(({ name: functionName, sympos }) => {
+      const id = { object: object.name, name: functionName };
+      const judge = (): FunctionState => {
+        if (!object.patched) return object.name === 'vmlinux' ? 'not in force' : 'waiting';
+        if (traced?.has(keyOf(id)) === false) return 'not in force';
+        if (later.has(`${keyOf(id)},${sympos}`)) return 'shadowed';
+        return traced === undefined ? 'sysfs only' : 'attested';
+      };
+      return { ...id, sympos, state: judge() };
+    }),
+  );
+  const verdict = order.find(state => functions.some(one => one.state === state)) ?? 'attested';
+  return { verdict, functions };
+}
+
+function functionKeys({ phase, objects }: LoadedLivepatch): string[] {
+  if (phase !== 'active') return [];
+  return objects.flatMap(object =>
+    object.functions.map(({ name, sympos }) => `${keyOf({ object: object.name, name })},${sympos}`),
+  );
+}

@@ -1,0 +1,80 @@
+/** What ftrace can reach and who uses it: `available_filter_functions`, `enabled_functions` (kernel/trace/ftrace.c: t_show()). */
+import { KstitchError } from '@kstitch/report/error';
+import { limits } from './limits.ts';
+import type { Machine } from './machine.ts';
+
+/** `x [module]`; a function of vmlinux has no module behind it. */
+export interface FunctionName {
+  readonly object: string;
+  readonly name: string;
+}
+
+export interface TracedFunction extends FunctionName {
+  /** Somebody leads calls of it elsewhere (flag `I`): livepatch, or a kprobe with a post_handler. Only one can. */
+  readonly redirected: boolean;
+  /** A direct caller (flag `D`): a BPF program. */
+  readonly direct: boolean;
+  /** Functions of the kernel that are called; none when several are, by way of a common one. */
+  readonly handlers: readonly string[];
+}
+
+export const livepatchHandler = 'klp_ftrace_handler';
+
+const folders = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
+
+/** @returns where tracefs is mounted, undefined when it is nowhere, or not for our eyes */
+export function tracefsFolder(machine: Machine): string | undefined {
+  return folders.find(folder => {
+    try {
+      return machine.list(folder)?.includes('enabled_functions') === true;
+    } catch (error) {
+      if (error instanceof KstitchError && error.code === 'machine-not-root') return false;
+      throw error;
+    }
+  });
+}
+
+/** @returns those of `wanted` that ftrace knows, by {@link keyOf} */
+export function findTraceable(
+  machine: Machine,
+  folder: string,
+  wanted: readonly FunctionName[],
+): ReadonlySet<string> {
+  const missing = new Set(wanted.map(keyOf));
+  const found = new Set<string>();
+  for (const line of machine.lines(`${folder}/available_filter_functions`, limits.functions)) {
+    if (missing.size === 0) break;
+    const key = keyOf(parseName(line));
+    if (missing.delete(key)) found.add(key);
+  }
+  return found;
+}
+
+/** @returns every function that somebody traces */
+export function readTracedFunctions(machine: Machine, folder: string): TracedFunction[] {
+  const functions: TracedFunction[] = [];
+  for (const line of machine.lines(`${folder}/enabled_functions`, limits.functions)) {
+    // pipe_read (1)   I  \ttramp: 0xffffffffc05f2000 (klp_ftrace_handler+0x0/0x110) ->klp_ftrace_handler+0x0/0x110
+    const match = /^(\S+(?: \[\S+\])?) \(\d+\)([^\t]*)(.*)$/.exec(line);
+    if (match === null) continue;
+    const [, name = '', flags = '', rest = ''] = match;
+    functions.push({
+      ...parseName(name),
+      redirected: flags.includes('I'),
+      direct: flags.includes('D'),
+      handlers: [
+        ...new Set(Array.from(rest.matchAll(/([A-Za-z_][\w.]*)\+0x/g), ([, handler = '']) => handler)),
+      ],
+    });
+  }
+  return functions;
+}
+
+export function keyOf({ object, name }: FunctionName): string {
+  return `${object}:${name}`;
+}
+
+function parseName(text: string): FunctionName {
+  const match = /^(\S+) \[(\S+)\]$/.exec(text);
+  return { object: match?.[2] ?? 'vmlinux', name: match?.[1] ?? text };
+}

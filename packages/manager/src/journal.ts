@@ -1,0 +1,189 @@
+/**
+ * What kstitch did to the running kernel, one JSON object a line, synced to the disk before it goes on: each action has a
+ * line when it begins and one when it has ended. An action that only began was killed, or the power went.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileError } from '@kstitch/host/files';
+import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
+import { KstitchError } from '@kstitch/report/error';
+import { limits } from './limits.ts';
+import { Machine } from './machine.ts';
+
+/** `repair`: what an action that was killed left behind was looked at and written down. */
+export type Action = 'load' | 'unload' | 'force' | 'repair';
+
+export interface JournalEntry {
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  /** The boot it happened in. */
+  readonly boot: string;
+  readonly kernel: string;
+  readonly action: Action;
+  readonly livepatch: string;
+  /** The same in both lines of an action. */
+  readonly id: string;
+  /** `step` stands between the two: the livepatch is disabled, its module not yet removed. */
+  readonly phase: 'begin' | 'step' | 'end';
+  /** How it ended, or which step it was: `attested`, `reversed`, `removed`, `disabled`, a code of the catalogue … */
+  readonly result?: string;
+  /** Whatever helps to understand it later. */
+  readonly notes?: readonly string[];
+}
+
+const phases: readonly string[] = ['begin', 'step', 'end'] satisfies JournalEntry['phase'][];
+const actions: readonly string[] = ['load', 'unload', 'force', 'repair'] satisfies Action[];
+
+export interface JournalText {
+  readonly entries: readonly JournalEntry[];
+  /** Lines that are none of ours, or were cut off when the power went. */
+  readonly damagedLines: number;
+}
+
+export class Journal {
+  readonly path: string;
+
+  constructor(stateDirectory: string) {
+    this.path = join(stateDirectory, 'journal');
+  }
+
+  /** @throws KstitchError - `machine-unreadable`, `machine-not-root` */
+  read(): JournalText {
+    const entries: JournalEntry[] = [];
+    let damagedLines = 0;
+    const text = Buffer.from(new Machine().readBytes(this.path, limits.journal) ?? '').toString('utf8');
+    for (const line of text.split('\n')) {
+      if (line === '') continue;
+      const entry = parseEntry(line);
+      if (entry === undefined) damagedLines++;
+      else entries.push(entry);
+    }
+    return { entries, damagedLines };
+  }
+
+  /**
+   * @returns when it is on the disk
+   * @throws KstitchError - `host-disk-full`, `host-file-failed`
+   */
+  append(entry: JournalEntry): void {
+    try {
+      mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
+      const file = openSync(this.path, 'a+', 0o600);
+      try {
+        // A line that was cut off must not swallow this one.
+        const lead = endsWithLine(file) ? '' : '\n';
+        writeSync(file, `${lead}${JSON.stringify(entry)}\n`);
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+      syncFolder(dirname(this.path));
+    } catch (error) {
+      throw fileError(`write '${this.path}'`, error);
+    }
+  }
+}
+
+/** One action while it goes on. */
+export interface JournalAction {
+  step(result: string, notes?: readonly string[]): void;
+  end(result: string, notes?: readonly string[]): void;
+}
+
+/**
+ * Writes that an action begins. What cannot be written later on, because the disk is full by then, is a caution: the kernel must
+ * not be left half way for the sake of a line.
+ *
+ * @throws KstitchError - `host-disk-full`, `host-file-failed`: nothing was begun
+ */
+export function beginAction(
+  journal: Journal,
+  kernel: { readonly release: string; readonly bootId: string },
+  action: Action,
+  livepatch: string,
+  diagnostics: Diagnostic[],
+): JournalAction {
+  const id = randomBytes(4).toString('hex');
+  const write = (phase: JournalEntry['phase'], result?: string, notes?: readonly string[]): void =>
+    journal.append({
+      at: new Date().toISOString(),
+      boot: kernel.bootId,
+      kernel: kernel.release,
+      action,
+      livepatch,
+      id,
+      phase,
+      ...(result === undefined ? {} : { result }),
+      ...(notes === undefined || notes.length === 0 ? {} : { notes }),
+    });
+  const writeIfPossible = (...line: Parameters<typeof write>): void => {
+    try {
+      write(...line);
+    } catch (error) {
+      if (!(error instanceof KstitchError)) throw error;
+      diagnostics.push(diagnostic('journal-incomplete', {}, error.message));
+    }
+  };
+  write('begin');
+  return {
+    step: (result, notes) => writeIfPossible('step', result, notes),
+    end: (result, notes) => writeIfPossible('end', result, notes),
+  };
+}
+
+/** @returns the actions of this boot that began and did not end; meant for whoever holds the lock */
+export function findUnfinished(entries: readonly JournalEntry[], bootId: string): JournalEntry[] {
+  const open = new Map<string, JournalEntry>();
+  for (const entry of entries) {
+    if (entry.boot !== bootId) continue;
+    if (entry.phase === 'begin') open.set(entry.id, entry);
+    if (entry.phase === 'end') open.delete(entry.id);
+  }
+  return [...open.values()];
+}
+
+function parseEntry(line: string): JournalEntry | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { at, boot, kernel, action, livepatch, id, phase, result, notes } = value as Record<string, unknown>;
+  const texts = [at, boot, kernel, action, livepatch, id, phase];
+  if (!texts.every(text => typeof text === 'string')) return undefined;
+  if (!phases.includes(String(phase)) || !actions.includes(String(action))) return undefined;
+  if (Number.isNaN(Date.parse(String(at)))) return undefined;
+  return {
+    at: String(at),
+    boot: String(boot),
+    kernel: String(kernel),
+    action: action as Action,
+    livepatch: String(livepatch),
+    id: String(id),
+    phase: phase as JournalEntry['phase'],
+    ...(typeof result === 'string' ? { result } : {}),
+    ...(Array.isArray(notes) ? { notes: notes.map(String) } : {}),
+  };
+}
+
+function endsWithLine(file: number): boolean {
+  const { size } = fstatSync(file);
+  if (size === 0) return true;
+  const last = Buffer.alloc(1);
+  readSync(file, last, 0, 1, size - 1);
+  return last[0] === 0x0a;
+}
+
+/** A file that was just made is there after a power loss only when its folder was written too. */
+function syncFolder(path: string): void {
+  const folder = openSync(path, 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}

@@ -1,0 +1,26 @@
+import { buildIdIn } from '@kstitch/elf/notes';
+import { limits } from './limits.ts';
+import type { Machine } from './machine.ts';
+
+/** Which kernel runs, and which of its boots this is. */
+export interface KernelIdentity {
+  /** As `uname -r` prints it. */
+  readonly release: string;
+  /** Lower-case hex; empty when it has none. */
+  readonly buildId: string;
+  /** New at every boot. */
+  readonly bootId: string;
+  /** Seconds since boot. */
+  readonly uptime: number;
+}
+
+export function readKernelIdentity(machine: Machine): KernelIdentity {
+  // include/linux/buildid.h: the notes of vmlinux as they lie in memory.
+  const notes = machine.readBytes('/sys/kernel/notes', limits.notes);
+  return {
+    release: machine.read('/proc/sys/kernel/osrelease') ?? '',
+    buildId: notes === undefined ? '' : (buildIdIn(notes, 'little', '/sys/kernel/notes') ?? ''),
+    bootId: machine.read('/proc/sys/kernel/random/boot_id') ?? '',
+    uptime: Number(machine.read('/proc/uptime')?.split(' ', 1)[0] ?? 0),
+  };
+}

@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import type { Bundle } from '@kstitch/livepatch/bundle';
+import { silentContext } from '@kstitch/report/context';
+import { KstitchError } from '@kstitch/report/error';
+import { missingCompiler } from '@kstitch/testkit/compile';
+import {
+  ext4Name,
+  finishWhenReversed,
+  keep,
+  moduleFor,
+  pipeName,
+  recordedManager,
+  recordOf,
+  standIn,
+} from './fixture-machine.ts';
+import { beginAction } from './journal.ts';
+import { type LoadRequest, loadLivepatch } from './load.ts';
+import type { Manager } from './manager.ts';
+
+const skip = missingCompiler;
+
+function requestFor(given: Bundle, more: Partial<LoadRequest> = {}): LoadRequest {
+  const { module, bundle } = moduleFor(given);
+  return {
+    files: { module, record: JSON.stringify(bundle) },
+    what: 'x.json',
+    timeoutSeconds: 0.2,
+    graceSeconds: 0,
+    drop: [],
+    dryRun: false,
+    ...more,
+  };
+}
+
+function journalOf({ journal }: Manager): string[] {
+  return journal
+    .read()
+    .entries.map(({ action, livepatch, phase, result }) =>
+      `${action} ${livepatch} ${phase} ${result ?? ''}`.trim(),
+    );
+}
+
+async function failure(work: Promise<unknown>): Promise<KstitchError> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof KstitchError, String(error));
+  return error;
+}
+
+/** A manager on which the transition of `pipe` goes on, and which knows the livepatch that it replaces. */
+async function enabling(t: TestContext): Promise<Manager> {
+  const manager = recordedManager(t, 'enabling-task');
+  await keep(manager, recordOf('ext4'));
+  return manager;
+}
+
+test('a dry run checks and writes nothing', { skip }, async t => {
+  const manager = recordedManager(t, 'bare');
+  const result = await loadLivepatch(
+    silentContext(),
+    manager,
+    requestFor(recordOf('ext4'), { dryRun: true }),
+  );
+  assert.deepEqual(result, { livepatch: ext4Name, result: 'checked', forced: false });
+  assert.equal(existsSync(manager.journal.path), false);
+  assert.equal(existsSync(manager.store.directory), false);
+});
+
+test('what the preflight refuses is not begun', { skip }, async t => {
+  const manager = recordedManager(t, 'bare', { 'proc/sys/kernel/ftrace_enabled': '0\n' });
+  const error = await failure(loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4'))));
+  assert.deepEqual([error.code, error.exitStatus], ['load-ftrace-off', 2]);
+  assert.deepEqual(journalOf(manager), []);
+});
+
+test('a transition of another livepatch is status 4', { skip }, async t => {
+  const manager = await enabling(t);
+  const drop = [ext4Name, pipeName];
+  const error = await failure(
+    loadLivepatch(silentContext(), manager, requestFor(recordOf('kthreadd'), { drop })),
+  );
+  assert.deepEqual([error.code, error.exitStatus], ['transition-busy', 4]);
+});
+
+test('a livepatch that is being disabled is status 4 too', { skip }, async t => {
+  const manager = recordedManager(t, 'disabling-task');
+  const error = await failure(loadLivepatch(silentContext(), manager, requestFor(recordOf('pipe'))));
+  assert.deepEqual([error.code, error.exitStatus], ['transition-busy', 4]);
+});
+
+test('a livepatch that is active already is attested and left alone', { skip }, async t => {
+  const manager = recordedManager(t, 'active');
+  const result = await loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4')));
+  assert.deepEqual([result.result, result.attestation?.verdict], ['already', 'attested']);
+  assert.deepEqual(journalOf(manager), []);
+});
+
+test('when time is up the transition is reversed, with who was in the way, and status 5', {
+  skip,
+}, async t => {
+  const manager = await enabling(t);
+  t.after(finishWhenReversed(manager.machine, pipeName, '0'));
+  const request = requestFor(recordOf('pipe'), { drop: [ext4Name] });
+  const error = await failure(loadLivepatch(silentContext(), manager, request));
+  assert.deepEqual([error.code, error.exitStatus], ['load-timed-out', 5]);
+  assert.match(error.message, /did not end within 0.2 s and was reversed$/);
+  assert.match(error.notes.join('\n'), /^cat \(process 105\) in pipe_read\(\): it sleeps in/);
+  assert.deepEqual(journalOf(manager), [`load ${pipeName} begin`, `load ${pipeName} end reversed`]);
+});
+
+test('an interrupted load is reversed as well', { skip }, async t => {
+  const manager = await enabling(t);
+  t.after(finishWhenReversed(manager.machine, pipeName, '0'));
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(new KstitchError('interrupted', 'x')), 300);
+  const request = requestFor(recordOf('pipe'), { drop: [ext4Name], timeoutSeconds: 60 });
+  await assert.rejects(loadLivepatch(silentContext(controller.signal), manager, request));
+  assert.deepEqual(journalOf(manager).at(-1), `load ${pipeName} end reversed`);
+});
+
+test('somebody else who reverses it is told', { skip }, async t => {
+  const manager = await enabling(t);
+  t.after(finishWhenReversed(manager.machine, pipeName, '0'));
+  setTimeout(() => manager.machine.write(`/sys/kernel/livepatch/${pipeName}/enabled`, '0'), 100);
+  const request = requestFor(recordOf('pipe'), { drop: [ext4Name], timeoutSeconds: 60 });
+  const error = await failure(loadLivepatch(silentContext(), manager, request));
+  assert.equal(error.code, 'load-reversed');
+});
+
+test('force is asked for when time is up, and not done unless confirmed', { skip }, async t => {
+  const manager = await enabling(t);
+  t.after(finishWhenReversed(manager.machine, pipeName, '0'));
+  const asked: string[] = [];
+  const force = (name: string) => Promise.resolve(asked.push(name) === 0);
+  const request = requestFor(recordOf('pipe'), { drop: [ext4Name], force });
+  const error = await failure(loadLivepatch(silentContext(), manager, request));
+  assert.equal(error.code, 'load-timed-out');
+  assert.deepEqual(asked, [pipeName]);
+});
+
+test('a livepatch that the kernel calls active and ftrace does not know is an error', { skip }, async t => {
+  const manager = recordedManager(t, 'active', { 'sys/kernel/tracing/enabled_functions': '' });
+  const error = await failure(loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4'))));
+  assert.equal(error.code, 'load-not-in-force');
+});
+
+test('a disabled module of the same name that may not be removed keeps its name', { skip }, async t => {
+  const manager = recordedManager(t, 'disabled');
+  const error = await failure(loadLivepatch(silentContext(), manager, requestFor(recordOf('pipe'))));
+  assert.deepEqual([error.code, error.exitStatus], ['load-name-taken', 4]);
+  assert.match(error.notes[0] ?? '', /kstitch did not load it/);
+});
+
+test('an action that was killed is written down as such by the next one', { skip }, async t => {
+  const manager = recordedManager(t, 'active');
+  beginAction(manager.journal, manager.kernel, 'load', ext4Name, []).step('inserted');
+  await loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4')));
+  const last = manager.journal.read().entries.at(-1);
+  assert.deepEqual([last?.phase, last?.result, last?.notes], ['end', 'interrupted', ['found later: active']]);
+});
+
+test("what the kernel refuses is told in insmod's words, and the action ends", { skip }, async t => {
+  const manager = recordedManager(t, 'bare');
+  standIn(
+    t,
+    'insmod',
+    'echo "insmod: ERROR: could not insert module $1: Device or resource busy" >&2; exit 1',
+  );
+  const error = await failure(loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4'))));
+  assert.deepEqual([error.code, error.exitStatus], ['load-kernel-refused', 1]);
+  const path = manager.store.modulePath(ext4Name);
+  assert.deepEqual(error.notes, [`could not insert module ${path}: Device or resource busy`]);
+  assert.deepEqual(journalOf(manager), [
+    `load ${ext4Name} begin`,
+    `load ${ext4Name} end load-kernel-refused`,
+  ]);
+});
+
+test('a livepatch is loaded from the copy in the store, and attested', { skip }, async t => {
+  const manager = recordedManager(t, 'active');
+  const { root } = manager.machine;
+  const folder = `${root}/sys/kernel/livepatch`;
+  standIn(t, 'insmod', `test -s "$1" && mv ${root}/away ${folder}/${ext4Name}`);
+  renameSync(`${folder}/${ext4Name}`, `${root}/away`);
+  writeFileSync(`${root}/proc/modules`, '');
+  const result = await loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4')));
+  assert.deepEqual([result.result, result.attestation?.verdict], ['loaded', 'attested']);
+  assert.deepEqual(journalOf(manager), [
+    `load ${ext4Name} begin`,
+    `load ${ext4Name} step inserted`,
+    `load ${ext4Name} end attested`,
+  ]);
+});
+
+test('a failure while the transition goes on takes it back', { skip }, async t => {
+  const manager = await enabling(t);
+  t.after(finishWhenReversed(manager.machine, pipeName, '0'));
+  const force = () => Promise.reject(new Error('the terminal is gone'));
+  const request = requestFor(recordOf('pipe'), { drop: [ext4Name], force });
+  await assert.rejects(loadLivepatch(silentContext(), manager, request), /the terminal is gone/);
+  assert.deepEqual(journalOf(manager).at(-1), `load ${pipeName} end reversed`);
+});

@@ -1,0 +1,236 @@
+/**
+ * Loads a livepatch and sees it through: preflight, insmod, the transition, attestation. Whatever happens, the journal says so,
+ * and the kernel is left in one of two states: the livepatch is in force, or it is not.
+ */
+import { run } from '@kstitch/host/run';
+import { parseBundle } from '@kstitch/livepatch/bundle';
+import type { Context } from '@kstitch/report/context';
+import { type Diagnostic, stopOnRefusals } from '@kstitch/report/diagnostic';
+import { KstitchError } from '@kstitch/report/error';
+import { type Attestation, attest } from './attest.ts';
+import { tellBlockers } from './explain.ts';
+import { beginAction, type JournalAction } from './journal.ts';
+import { readKernelLog } from './kernel-log.ts';
+import { times } from './limits.ts';
+import { alone, disabledAt, type Manager } from './manager.ts';
+import { preflight } from './preflight.ts';
+import { livepatchFolder, readLivepatch, readPhase } from './read-livepatches.ts';
+import { removeModule, systemPath } from './remove-module.ts';
+import { freeSpace, type LivepatchFiles } from './store.ts';
+import { type Watched, watchTransition } from './watch.ts';
+
+export interface LoadRequest {
+  readonly files: LivepatchFiles;
+  /** For messages: the record's name. */
+  readonly what: string;
+  /** For the transition; after that it is reversed. */
+  readonly timeoutSeconds: number;
+  /** Between disabling and removing, for one of the same name that is still there. */
+  readonly graceSeconds: number;
+  /** Livepatches that may be taken out of force. */
+  readonly drop: readonly string[];
+  /** Ends after the preflight. */
+  readonly dryRun: boolean;
+  /** Asked when the time is up, in place of reversing: whether the kernel is to be told that all tasks have moved. */
+  readonly force?: (name: string) => Promise<boolean>;
+}
+
+export interface LoadResult {
+  readonly livepatch: string;
+  /** `checked`: by a dry run. `already`: it was in force before. */
+  readonly result: 'checked' | 'loaded' | 'already';
+  readonly forced: boolean;
+  readonly insmodSeconds?: number;
+  readonly transitionSeconds?: number;
+  readonly attestation?: Attestation;
+}
+
+/**
+ * @throws Refusal - by the preflight: `load-*`, `transition-busy`
+ * @throws KstitchError - `load-kernel-refused`, `load-timed-out`, `load-reversed`, `load-not-in-force`, `load-name-taken`,
+ *   `machine-*`, `bundle-*`, `host-*`, `interrupted`
+ */
+export async function loadLivepatch(
+  context: Context,
+  manager: Manager,
+  request: LoadRequest,
+): Promise<LoadResult> {
+  const bundle = parseBundle(request.files.record, request.what);
+  const name = bundle.module;
+  const check = (): Promise<Diagnostic[]> =>
+    context.progress.step('preflight', () =>
+      preflight(manager.machine, manager.kernel, {
+        bundle,
+        module: request.files.module,
+        drop: request.drop,
+        freeDisk: freeSpace(manager.stateDirectory),
+        bundleOf: other => manager.store.bundle(other),
+      }),
+    );
+  if (request.dryRun) {
+    accept(context, await check());
+    return { livepatch: name, result: 'checked', forced: false };
+  }
+
+  return await alone(context, manager, async entries => {
+    const { machine, store, journal, kernel } = manager;
+    accept(context, await check());
+    const before = readLivepatch(machine, name);
+    if (before?.phase === 'disabling')
+      throw new KstitchError('transition-busy', `load '${name}': it is being disabled`);
+    if (before?.phase === 'active') return { ...confirm(manager, name), result: 'already', forced: false };
+
+    // One that was reversed or disabled leaves its module behind, which keeps its name.
+    if (before?.phase === 'disabled' || before?.phase === 'held') {
+      const removal = await removeModule(context, manager, {
+        name,
+        graceSeconds: request.graceSeconds,
+        disabledAt: disabledAt(entries, kernel.bootId, name),
+      });
+      if (!removal.removed)
+        throw new KstitchError('load-name-taken', `load '${name}': its module is still there, disabled`, {
+          notes: removal.reasons,
+        });
+    }
+
+    // What is loaded is what was checked: the copy that only root may change.
+    await store.keep(name, request.files);
+    const action = beginAction(journal, kernel, 'load', name, context.diagnostics);
+    const pending = before === undefined || before.phase === 'disabled' || before.phase === 'held';
+    const insmodSeconds = pending ? await insmod(context, manager, name, action) : undefined;
+    const { watched, forced } = await seeThrough(context, manager, name, request, action);
+    const result = confirm(manager, name, action);
+    action.end(result.attestation?.verdict ?? 'active');
+    return {
+      ...result,
+      result: 'loaded',
+      forced,
+      ...(insmodSeconds === undefined ? {} : { insmodSeconds }),
+      transitionSeconds: watched.seconds,
+    };
+  });
+}
+
+function accept(context: Context, findings: readonly Diagnostic[]): void {
+  stopOnRefusals(findings);
+  context.diagnostics.push(...findings);
+}
+
+/** @returns seconds; the kernel has begun the transition by then */
+async function insmod(
+  context: Context,
+  { machine, store, kernel }: Manager,
+  name: string,
+  action: JournalAction,
+): Promise<number> {
+  const began = performance.now();
+  const since = Number(machine.read('/proc/uptime')?.split(' ', 1)[0] ?? kernel.uptime);
+  try {
+    // Not ended by Ctrl-C: the kernel would go on without it.
+    await context.progress.step(`load '${name}'`, () =>
+      run('insmod', [store.modulePath(name)], { env: systemPath() }),
+    );
+  } catch (error) {
+    action.end('load-kernel-refused');
+    if (!(error instanceof KstitchError) || error.code !== 'host-tool-failed') throw error;
+    const words = error.notes.map(line => line.replace(/^insmod: (?:ERROR: )?/, ''));
+    // To root the kernel says the same where it is locked down.
+    if (process.geteuid?.() !== 0 && words.some(line => line.includes('Operation not permitted')))
+      throw new KstitchError('machine-not-root', `load '${name}': only root may load modules`, {
+        cause: error,
+      });
+    throw new KstitchError('load-kernel-refused', `load '${name}': the kernel refuses it`, {
+      notes: [...words, ...readKernelLog(machine, since, ['livepatch', name, 'module'])],
+      cause: error,
+    });
+  }
+  action.step('inserted');
+  return (performance.now() - began) / 1000;
+}
+
+interface Seen {
+  readonly watched: Watched;
+  readonly forced: boolean;
+}
+
+/** Waits for the end of the transition, or reverses it. */
+async function seeThrough(
+  context: Context,
+  manager: Manager,
+  name: string,
+  request: LoadRequest,
+  action: JournalAction,
+): Promise<Seen> {
+  try {
+    return await waitForEnd(context, manager, name, request, action);
+  } catch (error) {
+    // Whoever interrupts a load does not want it half done, and no failure of ours may leave it so.
+    if (readPhase(manager.machine, name) === 'enabling') await reverse(context, manager, name, action);
+    throw error;
+  }
+}
+
+async function waitForEnd(
+  context: Context,
+  manager: Manager,
+  name: string,
+  request: LoadRequest,
+  action: JournalAction,
+): Promise<Seen> {
+  const { machine, journal, kernel } = manager;
+  const watched = await watchTransition(context, machine, name, 'active', request.timeoutSeconds);
+  if (watched.end === 'reached') return { watched, forced: false };
+  if (watched.end === 'other') {
+    action.end('load-reversed');
+    throw new KstitchError('load-reversed', `load '${name}': somebody else reversed it`);
+  }
+
+  const { explanation } = watched;
+  if (request.force !== undefined && (await request.force(name))) {
+    const force = beginAction(journal, kernel, 'force', name, context.diagnostics);
+    machine.write(`${livepatchFolder}/${name}/force`, '1');
+    const after = await watchTransition(context, machine, name, 'active', times.release);
+    force.end(after.end === 'reached' ? 'active' : after.end, tellBlockers(explanation));
+    if (after.end === 'reached') return { watched, forced: true };
+  }
+  const reversed = await reverse(context, manager, name, action, tellBlockers(explanation));
+  throw new KstitchError(
+    'load-timed-out',
+    `load '${name}': the transition did not end within ${request.timeoutSeconds} s and ${reversed ? 'was reversed' : 'is being reversed'}`,
+    { notes: tellBlockers(explanation) },
+  );
+}
+
+/** @returns whether it has come to its end */
+async function reverse(
+  { progress, diagnostics }: Context,
+  { machine }: Manager,
+  name: string,
+  action: JournalAction,
+  notes: readonly string[] = [],
+): Promise<boolean> {
+  machine.write(`${livepatchFolder}/${name}/enabled`, '0');
+  // The interrupted run's signal must not end this too.
+  const context = { progress, diagnostics, signal: new AbortController().signal };
+  const { end } = await watchTransition(context, machine, name, 'gone', times.stuck);
+  action.end(end === 'reached' ? 'reversed' : 'being reversed', notes);
+  return end === 'reached';
+}
+
+/** @throws KstitchError - `load-not-in-force` */
+function confirm(
+  { machine }: Manager,
+  name: string,
+  action?: JournalAction,
+): { readonly livepatch: string; readonly attestation?: Attestation } {
+  const attestation = attest(machine, name);
+  if (attestation !== undefined && attestation.verdict !== 'not in force')
+    return { livepatch: name, attestation };
+  action?.end('load-not-in-force');
+  const functions = attestation?.functions.filter(({ state }) => state === 'not in force') ?? [];
+  throw new KstitchError(
+    'load-not-in-force',
+    `load '${name}': the kernel calls it active, and yet it is not in force`,
+    { notes: functions.map(({ object, name: one }) => `${object}: ${one}() is not redirected by livepatch`) },
+  );
+}

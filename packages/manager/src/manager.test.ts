@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { silentContext } from '@kstitch/report/context';
+import { recordedManager } from './fixture-machine.ts';
+import { beginAction } from './journal.ts';
+import { alone, disabledAt } from './manager.ts';
+
+test('the grace time counts from when the livepatch was disabled, in this boot, by whatever action', t => {
+  const { journal, kernel } = recordedManager(t, 'bare');
+  const of = (name: string) => disabledAt(journal.read().entries, kernel.bootId, name);
+  beginAction(journal, { ...kernel, bootId: 'earlier' }, 'unload', 'a', []).step('disabled');
+  assert.equal(of('a'), undefined);
+  beginAction(journal, kernel, 'unload', 'a', []).step('disabled');
+  beginAction(journal, kernel, 'load', 'b', []).end('reversed');
+  beginAction(journal, kernel, 'load', 'c', []).end('attested');
+  const at = (name: string) =>
+    Date.parse(journal.read().entries.findLast(({ livepatch }) => livepatch === name)?.at ?? '');
+  assert.equal(of('a'), at('a'));
+  assert.equal(of('b'), at('b'));
+  assert.equal(of('c'), undefined);
+});
+
+test('two actions never go on at once', async t => {
+  const manager = recordedManager(t, 'bare');
+  const order: string[] = [];
+  const work = (name: string) =>
+    alone(silentContext(), manager, async () => {
+      order.push(`${name} begins`);
+      await new Promise(resolve => setTimeout(resolve, 50));
+      order.push(`${name} ends`);
+    });
+  await Promise.all([work('a'), work('b')]);
+  assert.equal(order[0]?.replace('begins', 'ends'), order[1]);
+  assert.equal(order[2]?.replace('begins', 'ends'), order[3]);
+});

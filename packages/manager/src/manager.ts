@@ -1,0 +1,79 @@
+import { withLock } from '@kstitch/host/lock';
+import { stateDirectory } from '@kstitch/host/state-directory';
+import type { Context } from '@kstitch/report/context';
+import { findUnfinished, Journal, type JournalEntry } from './journal.ts';
+import { type KernelIdentity, readKernelIdentity } from './kernel-identity.ts';
+import { Machine } from './machine.ts';
+import { readLivepatch } from './read-livepatches.ts';
+import { Store } from './store.ts';
+
+/** What every action works with: the running kernel, and what kstitch wrote down about it. */
+export interface Manager {
+  readonly machine: Machine;
+  readonly kernel: KernelIdentity;
+  readonly stateDirectory: string;
+  readonly journal: Journal;
+  readonly store: Store;
+}
+
+/** @throws KstitchError - `host-state-relative`, `machine-unreadable` */
+export function openManager(machine: Machine = new Machine(), directory: string = stateDirectory()): Manager {
+  const kernel = readKernelIdentity(machine);
+  return {
+    machine,
+    kernel,
+    stateDirectory: directory,
+    journal: new Journal(directory),
+    store: new Store(directory, kernel.release),
+  };
+}
+
+/**
+ * Runs what changes the running kernel while no other kstitch does, and writes down first how actions ended that were killed.
+ *
+ * @param work - is handed the journal as it is then
+ */
+export async function alone<T>(
+  context: Context,
+  manager: Manager,
+  work: (entries: readonly JournalEntry[]) => Promise<T>,
+): Promise<T> {
+  return await withLock(
+    context,
+    'livepatches',
+    async () => {
+      closeInterrupted(manager);
+      return await work(manager.journal.read().entries);
+    },
+    manager.stateDirectory,
+  );
+}
+
+/** The kernel's state is the truth; the journal is made to agree with it. */
+function closeInterrupted({ machine, kernel, journal }: Manager): void {
+  for (const entry of findUnfinished(journal.read().entries, kernel.bootId)) {
+    const phase = readLivepatch(machine, entry.livepatch)?.phase;
+    journal.append({
+      ...entry,
+      at: new Date().toISOString(),
+      phase: 'end',
+      result: 'interrupted',
+      notes: [`found later: ${phase ?? 'not loaded'}`],
+    });
+  }
+}
+
+/** @returns when the livepatch was disabled, as far as this boot's journal knows; milliseconds since 1970 */
+export function disabledAt(
+  entries: readonly JournalEntry[],
+  bootId: string,
+  name: string,
+): number | undefined {
+  const last = entries.findLast(
+    entry =>
+      entry.boot === bootId &&
+      entry.livepatch === name &&
+      (entry.result === 'disabled' || entry.result === 'reversed'),
+  );
+  return last === undefined ? undefined : Date.parse(last.at);
+}

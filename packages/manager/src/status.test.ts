@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { ext4Name, keep, pipeName, recordedManager, recordOf } from './fixture-machine.ts';
+import { beginAction } from './journal.ts';
+import { attestAll, readStatus } from './status.ts';
+
+test('a machine without livepatches is well', async t => {
+  assert.deepEqual(await readStatus(recordedManager(t, 'bare')), {
+    health: 'well',
+    livepatches: [],
+    unfinished: [],
+    damagedJournalLines: 0,
+  });
+});
+
+test('what kstitch loaded is known with what it mends and since when', async t => {
+  const manager = recordedManager(t, 'active');
+  await keep(manager, recordOf('ext4', { cves: ['CVE-2026-0001'] }));
+  beginAction(manager.journal, manager.kernel, 'load', ext4Name, []).end('attested');
+  const status = await readStatus(manager);
+  const [one] = status.livepatches;
+  assert.equal(one?.known, true);
+  assert.deepEqual(one.cves, ['CVE-2026-0001']);
+  assert.deepEqual(one.patches, ['ext4.patch']);
+  assert.equal(one.since, manager.journal.read().entries.at(-1)?.at);
+  assert.equal(attestAll(manager, status).get(ext4Name)?.verdict, 'attested');
+});
+
+test('a livepatch of somebody else is shown, and one whose record is damaged', async t => {
+  const manager = recordedManager(t, 'active');
+  assert.equal((await readStatus(manager)).livepatches[0]?.known, false);
+  mkdirSync(manager.store.directory, { recursive: true });
+  writeFileSync(join(manager.store.directory, `${ext4Name}.json`), '{');
+  assert.equal((await readStatus(manager)).livepatches[0]?.known, false);
+  // A record under a wrong name is not taken for another livepatch's.
+  writeFileSync(join(manager.store.directory, `${ext4Name}.json`), JSON.stringify(recordOf('pipe')));
+  assert.equal((await readStatus(manager)).livepatches[0]?.known, false);
+});
+
+test('a transition is stuck when it began long ago, or nobody knows when', async t => {
+  const manager = recordedManager(t, 'enabling-task');
+  assert.equal((await readStatus(manager)).health, 'transition stuck');
+  beginAction(manager.journal, manager.kernel, 'load', pipeName, []);
+  const young = await readStatus(manager);
+  assert.equal(young.health, 'well');
+  assert.deepEqual(
+    young.unfinished.map(({ action, livepatch }) => [action, livepatch]),
+    [['load', pipeName]],
+  );
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 61_000 });
+  assert.equal((await readStatus(manager)).health, 'transition stuck');
+});
+
+test('a livepatch that was forced needs a reboot', async t => {
+  const manager = recordedManager(t, 'active');
+  beginAction(manager.journal, manager.kernel, 'force', ext4Name, []).end('active');
+  const status = await readStatus(manager);
+  assert.equal(status.health, 'reboot needed');
+  assert.equal(status.livepatches[0]?.forced, true);
+});

@@ -1,0 +1,80 @@
+/** What is known about the livepatches of the running kernel, from the kernel and from what kstitch wrote down. */
+import type { Bundle } from '@kstitch/livepatch/bundle';
+import { type Attestation, attest } from './attest.ts';
+import { findUnfinished, type JournalEntry } from './journal.ts';
+import { times } from './limits.ts';
+import type { Manager } from './manager.ts';
+import { type LoadedLivepatch, readLivepatches } from './read-livepatches.ts';
+
+export interface LivepatchStatus extends LoadedLivepatch {
+  /** Whether kstitch loaded it and knows what is in it. */
+  readonly known: boolean;
+  readonly cves: readonly string[];
+  /** Names of the source patches. */
+  readonly patches: readonly string[];
+  /** When it came to be as it is, ISO 8601; undefined when kstitch did not do it. */
+  readonly since: string | undefined;
+  /** It was told to be in force while tasks were still in the old code: it can never be removed. */
+  readonly forced: boolean;
+  readonly unload: Bundle['unload'] | undefined;
+}
+
+/** `reboot needed`: a livepatch was forced. */
+export type Health = 'well' | 'reboot needed' | 'transition stuck';
+
+export interface MachineStatus {
+  readonly health: Health;
+  readonly livepatches: readonly LivepatchStatus[];
+  /** Actions of kstitch that neither ended nor go on: they were killed. */
+  readonly unfinished: readonly JournalEntry[];
+  readonly damagedJournalLines: number;
+}
+
+export async function readStatus({ machine, kernel, journal, store }: Manager): Promise<MachineStatus> {
+  const { entries, damagedLines } = journal.read();
+  const ofBoot = entries.filter(({ boot }) => boot === kernel.bootId);
+  const livepatches = await Promise.all(
+    readLivepatches(machine).map(async (livepatch): Promise<LivepatchStatus> => {
+      const bundle = await store.bundle(livepatch.name);
+      const own = ofBoot.filter(entry => entry.livepatch === livepatch.name);
+      return {
+        ...livepatch,
+        known: bundle !== undefined,
+        cves: bundle?.cves ?? [],
+        patches: bundle?.patches.map(({ name }) => name) ?? [],
+        since: own.at(-1)?.at,
+        forced: own.some(({ action, phase }) => action === 'force' && phase === 'end'),
+        unload: bundle?.unload,
+      };
+    }),
+  );
+  return {
+    health: judgeHealth(livepatches),
+    livepatches,
+    unfinished: findUnfinished(entries, kernel.bootId),
+    damagedJournalLines: damagedLines,
+  };
+}
+
+/** @returns of each livepatch that is active, whether it is in force */
+export function attestAll(
+  { machine }: Manager,
+  { livepatches }: MachineStatus,
+): ReadonlyMap<string, Attestation> {
+  return new Map(
+    livepatches.flatMap(({ name }) => {
+      const attestation = attest(machine, name);
+      return attestation === undefined ? [] : [[name, attestation]];
+    }),
+  );
+}
+
+function judgeHealth(livepatches: readonly LivepatchStatus[]): Health {
+  const stuck = livepatches.some(
+    ({ phase, since }) =>
+      (phase === 'enabling' || phase === 'disabling') &&
+      (since === undefined || Date.now() - Date.parse(since) > times.stuck * 1000),
+  );
+  if (stuck) return 'transition stuck';
+  return livepatches.some(({ forced }) => forced) ? 'reboot needed' : 'well';
+}

@@ -1,0 +1,210 @@
+import type { CatalogueEntry } from './entry.ts';
+
+export const managerCodes = {
+  'machine-not-root': {
+    kind: 'error',
+    meaning: 'What kstitch asked of the running kernel only root may read or change.',
+    help: 'run the command as root, or with sudo',
+    example: "read '/proc/1/task/1/patch_state': permission denied (EACCES)",
+  },
+  'machine-unreadable': {
+    kind: 'error',
+    meaning:
+      'A file of /proc or /sys could not be read or written, or has more in it than the kernel ever writes; the reason stands behind the colon.',
+    help: "EBUSY is a transition that has just begun: see 'kstitch status'; for anything else the kernel log may say more",
+    example: "write '/sys/kernel/livepatch/kstitch_ext4_mballoc_1a2b3c4d/enabled': EBUSY",
+  },
+  'livepatch-unknown': {
+    kind: 'error',
+    meaning: 'There is neither a file of that name nor a livepatch that kstitch loaded before.',
+    help: "give the path of NAME.ko, or a name that 'kstitch history' shows for this kernel",
+    example: "find livepatch 'ext4': no file, and none of that name was loaded into '6.1.0-55-cloud-amd64'",
+  },
+  'load-module-changed': {
+    kind: 'refusal',
+    meaning:
+      'The bytes of the module are not those that its record is about: one of the two is of another build.',
+    help: 'copy NAME.ko and NAME.json from the same place again',
+    example: "the module's sha256 is '9f2c…', its record says '41d0…'",
+  },
+  'load-module-foreign': {
+    kind: 'refusal',
+    meaning: 'The module is no livepatch, or has another name inside than its record says.',
+    help: "load what 'kstitch build' wrote",
+    example: "the module 'dummy' is not a livepatch",
+  },
+  'load-other-kernel': {
+    kind: 'refusal',
+    meaning:
+      'The livepatch is for another kernel than the one that runs: another release, or a rebuild of the same release.',
+    help: 'build the livepatch for the running kernel, or boot the kernel that it is for',
+    example: "the livepatch is for the kernel '6.1.0-55-cloud-amd64', '6.1.0-56-cloud-amd64' is running",
+  },
+  'load-modules-disabled': {
+    kind: 'refusal',
+    meaning:
+      "The sysctl 'kernel.modules_disabled' is 1: the kernel loads no modules any more, until it is booted again.",
+    help: "leave 'kernel.modules_disabled' at 0 until livepatches are loaded, and boot again",
+    example: 'this kernel loads no modules until it is booted again',
+  },
+  'load-unsigned': {
+    kind: 'refusal',
+    meaning:
+      'The kernel takes only signed modules, because of module.sig_enforce or because it is locked down (Secure Boot), and this one is not signed.',
+    help: 'sign the module with a key that the kernel trusts, such as an enrolled machine owner key',
+    example: "the module is not signed, and the kernel is locked down ('integrity')",
+  },
+  'load-ftrace-off': {
+    kind: 'refusal',
+    meaning: 'Function tracing is switched off, and livepatch redirects functions by means of it.',
+    help: 'switch it on: sysctl kernel.ftrace_enabled=1',
+    example: "'kernel.ftrace_enabled' is 0: no function can be redirected",
+  },
+  'load-tracefs-missing': {
+    kind: 'caution',
+    meaning:
+      'tracefs shows which functions can be redirected and who traces them. It is not mounted, or only root may read it.',
+    help: 'mount it: mount -t tracefs tracefs /sys/kernel/tracing',
+    example: 'tracefs is not mounted, or only root may read it: who traces the functions is not known',
+  },
+  'load-function-missing': {
+    kind: 'refusal',
+    meaning: 'A function that the livepatch replaces is not among those that the running kernel can trace.',
+    help: 'the running kernel is not the one that the livepatch was built for, or has switched the function off; report it with the kernel release',
+    example: "ftrace cannot reach 'ext4_mb_load_buddy_gfp()'",
+  },
+  'load-function-taken': {
+    kind: 'refusal',
+    meaning:
+      'Somebody else than livepatch redirects the function, a kprobe with a post_handler for example; only one can. The kernel would refuse the livepatch.',
+    help: 'end what redirects it: /sys/kernel/debug/kprobes/list shows kprobes',
+    example: "'pipe_read()' is redirected by somebody else: kprobe_ftrace_handler",
+  },
+  'load-function-direct': {
+    kind: 'caution',
+    meaning:
+      'A BPF program is attached to the function itself. It goes on working, and sees the call before the livepatch does.',
+    help: 'nothing to do; attach the program again if it has to see the new code',
+    example: "a BPF program is attached to 'pipe_read()'",
+  },
+  'load-kprobe-inside': {
+    kind: 'caution',
+    meaning:
+      'A kprobe lies inside of a function that is replaced. It stays in the old code, which is not called any more.',
+    help: "set the probe again in the livepatch's function, or at the beginning of the old one",
+    example: "a kprobe inside of 'ext4_mb_load_buddy_gfp()' will no longer be hit",
+  },
+  'load-drops-livepatch': {
+    kind: 'refusal',
+    meaning:
+      'Loading this livepatch takes another one out of force that mends something this one does not, or of which that is not known.',
+    help: "build a livepatch that holds both ('kstitch build --on'), or accept the loss: --drop NAME",
+    example:
+      "'kstitch_b_5e6f7a8b' replaces 'kstitch_a_1a2b3c4d', and lacks its patch 'fix.patch' (CVE-2026-1234)",
+  },
+  'load-state-older': {
+    kind: 'refusal',
+    meaning:
+      'A livepatch that is active changed a state of the system; this one does not know that state, or an older version of it. The kernel would refuse it.',
+    help: 'build the livepatch with KLP_STATE of the same id and no lower version, or unload the active one first',
+    example: "it knows version 1 of the system state 7, 'kstitch_a_1a2b3c4d' made version 2",
+  },
+  'load-memory-low': {
+    kind: 'retry',
+    meaning: 'Too little memory is available to load a module without risk for others.',
+    help: 'free some memory and try again',
+    example: '20 MiB of memory are available, loading may take 32 MiB',
+  },
+  'load-disk-low': {
+    kind: 'retry',
+    meaning:
+      'Too little disk is free for the copy of the livepatch and for the journal, without which nothing is loaded.',
+    help: 'free some space where the state folder lies, /var/lib/kstitch for root',
+    example: '12 KiB are free for the livepatch and the journal, 1040 KiB are needed',
+  },
+  'load-name-taken': {
+    kind: 'retry',
+    meaning: 'A disabled livepatch of the same name is still there, and its module cannot be removed now.',
+    help: 'the reasons stand above; try again when they are gone, or boot again',
+    example: "load 'kstitch_ext4_mballoc_1a2b3c4d': its module is still there, disabled",
+  },
+  'transition-busy': {
+    kind: 'retry',
+    meaning: 'Another livepatch is being enabled or disabled; the kernel does one at a time.',
+    help: "wait for its end, or see with 'kstitch explain' why it does not end",
+    example: "livepatch 'kstitch_pipe_9b976137' is enabling",
+  },
+  'load-kernel-refused': {
+    kind: 'error',
+    meaning:
+      "The kernel refused to load the module. insmod's and the kernel's words stand below the message.",
+    help: 'read the words above; nothing was changed',
+    example: "load 'kstitch_ext4_mballoc_1a2b3c4d': the kernel refuses it",
+  },
+  'load-timed-out': {
+    kind: 'timed-out',
+    meaning:
+      'Some tasks did not leave the functions that are replaced, so the livepatch was taken back. Who they are and what moves them stands below the message.',
+    help: 'end or continue these tasks and try again, or give it more time: --timeout SECONDS',
+    example: "load 'kstitch_pipe_9b976137': the transition did not end within 60 s and was reversed",
+  },
+  'load-reversed': {
+    kind: 'error',
+    meaning: 'While kstitch waited for the end of the transition, somebody else reversed it.',
+    help: "see 'kstitch status', then load it again",
+    example: "load 'kstitch_pipe_9b976137': somebody else reversed it",
+  },
+  'load-force-declined': {
+    kind: 'error',
+    meaning: '--force asks to type the name of the livepatch, and nobody is there to type it.',
+    help: 'run the command in a terminal, without --json',
+    example: "force 'kstitch_pipe_9b976137': nobody is there to confirm it",
+  },
+  'load-not-in-force': {
+    kind: 'error',
+    meaning: 'The kernel says that the livepatch is active, and ftrace does not lead every function to it.',
+    help: "unload it, and report this with what 'kstitch status --json' says",
+    example: "load 'kstitch_pipe_9b976137': the kernel calls it active, and yet it is not in force",
+  },
+  'unload-not-loaded': {
+    kind: 'nothing',
+    meaning: 'No livepatch of that name is loaded, neither active nor disabled.',
+    help: "see 'kstitch list'",
+    example: "unload 'kstitch_pipe_9b976137': it is not loaded",
+  },
+  'unload-timed-out': {
+    kind: 'timed-out',
+    meaning:
+      'Some tasks did not leave the functions of the livepatch, so it was enabled again. Who they are and what moves them stands below the message.',
+    help: 'end or continue these tasks and try again, or give it more time: --timeout SECONDS',
+    example:
+      "unload 'kstitch_pipe_9b976137': the transition did not end within 60 s and was reversed: it is in force",
+  },
+  'unload-reversed': {
+    kind: 'error',
+    meaning: 'While kstitch waited for the livepatch to be disabled, somebody else enabled it again.',
+    help: "see 'kstitch status', then unload it again",
+    example: "unload 'kstitch_pipe_9b976137': somebody else enabled it again",
+  },
+  'unload-left-loaded': {
+    kind: 'caution',
+    meaning:
+      'The livepatch is out of force, and its module was left in the kernel, because removing it is not known to be safe.',
+    help: 'nothing to do: it does no harm; it is gone after the next boot',
+    example: "'kstitch_pipe_9b976137' is disabled, its module stays loaded",
+  },
+  'journal-incomplete': {
+    kind: 'caution',
+    meaning:
+      'How an action went on or ended could not be written to the journal, most likely because the disk is full. The action itself went on.',
+    help: "free some space; 'kstitch status' shows what the kernel says, whatever the journal lacks",
+    example: "write '/var/lib/kstitch/journal': no space left on device",
+  },
+  'journal-damaged': {
+    kind: 'caution',
+    meaning:
+      'Lines of the journal cannot be read: the power went while one was written, or somebody edited the file.',
+    help: 'nothing to do: what the kernel says is the truth, the journal only tells what came before',
+    example: '1 line of the journal cannot be read',
+  },
+} as const satisfies Record<string, CatalogueEntry>;

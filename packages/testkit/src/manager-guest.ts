@@ -1,0 +1,66 @@
+/** One boot of the test kernel in which kstitch itself loads and unloads livepatches. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildLivepatch } from '@kstitch/build/build-livepatch';
+import { silentContext } from '@kstitch/report/context';
+import { type BootOnceResult, bootOnce } from '@kstitch/vm/boot-once';
+import { guestRootScript, makeGuestRoot } from './guest-root.ts';
+import { testKit, testRelease } from './kit.ts';
+import { blockerPatches } from './manager-patches.ts';
+
+export type TrialName = keyof Awaited<ReturnType<typeof blockerPatches>>;
+
+export interface GuestLivepatches {
+  /** Names of the modules; each lies at `/NAME.ko`, its record beside it. */
+  readonly names: Readonly<Record<TrialName, string>>;
+  /** By path in the guest. */
+  readonly files: Readonly<Record<string, Uint8Array>>;
+}
+
+/** @param directory - an empty folder for what is built */
+export async function buildTrials(directory: string): Promise<GuestLivepatches> {
+  const files: Record<string, Uint8Array> = {};
+  const built = await Promise.all(
+    Object.entries(await blockerPatches()).map(async ([name, patch]) => {
+      const { bundle, modulePath, bundlePath } = await buildLivepatch(silentContext(), {
+        patches: [{ name: `${name}.patch`, bytes: Buffer.from(patch, 'latin1') }],
+        release: testRelease,
+        name,
+        outputDirectory: directory,
+      });
+      files[`/${bundle.module}.ko`] = readFileSync(modulePath);
+      files[`/${bundle.module}.json`] = readFileSync(bundlePath);
+      return [name, bundle.module] as const;
+    }),
+  );
+  return { names: Object.fromEntries(built) as Record<TrialName, string>, files };
+}
+
+export interface GuestRun {
+  /** Files by their paths in the guest. */
+  readonly files: Readonly<Record<string, Uint8Array>>;
+  /** Run with the functions of `guestRootScript`. */
+  readonly script: string;
+  readonly timeoutSeconds: number;
+  /** Further words of the kernel's command line. */
+  readonly commandLine?: readonly string[];
+}
+
+/** @param directory - for the image of the guest's root */
+export async function runWithKstitch(directory: string, run: GuestRun): Promise<BootOnceResult> {
+  const context = silentContext();
+  const { kit } = await testKit();
+  const image = join(directory, 'root.img');
+  await makeGuestRoot(context, image, run.files);
+  return await bootOnce(context, {
+    kernel: {
+      release: kit.release,
+      vmlinuzPath: kit.paths.vmlinuz,
+      modulesDirectory: kit.paths.modulesDirectory,
+    },
+    disks: [{ path: image, writes: 'discard' }],
+    script: guestRootScript + run.script,
+    timeoutSeconds: run.timeoutSeconds,
+    commandLine: run.commandLine ?? [],
+  });
+}

@@ -1,0 +1,26 @@
+import { editPatch } from './edit-patch.ts';
+
+/**
+ * Patches of the test kernel for trials of loading and unloading: `ext4` blocks nothing, whoever waits for a pipe sleeps in
+ * the function that `pipe` patches, and a kernel thread never leaves the one that `kthreadd` patches.
+ */
+export async function blockerPatches(): Promise<Readonly<Record<'ext4' | 'pipe' | 'kthreadd', string>>> {
+  const [ext4, pipe, kthreadd] = await Promise.all([
+    editPatch(
+      'fs/ext4/mballoc.c',
+      '\tmb_debug(sb, "load group %u\\n", group);\n',
+      '\tif (unlikely(group == ~0U))\n\t\treturn -EIO;\n\tmb_debug(sb, "load group %u\\n", group);\n',
+    ),
+    editPatch(
+      'fs/pipe.c',
+      '\tif (unlikely(total_len == 0))\n\t\treturn 0;\n\n\tret = 0;\n',
+      '\tif (unlikely(total_len == 0 || total_len > MAX_RW_COUNT))\n\t\treturn 0;\n\n\tret = 0;\n',
+    ),
+    editPatch(
+      'kernel/kthread.c',
+      '\tset_task_comm(tsk, "kthreadd");\n',
+      '\tset_task_comm(tsk, "kthreadd+");\n',
+    ),
+  ]);
+  return { ext4, pipe, kthreadd };
+}
