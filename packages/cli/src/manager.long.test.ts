@@ -112,23 +112,13 @@ test('killed at any step, status is right and the same command goes on', async (
   assert.equal(interrupted.length, 3);
 });
 
-test('a kernel thread blocks for ever, others are refused, and force leaves its mark', async () => {
+test('a kernel thread blocks for ever, and what may not be loaded is refused', async () => {
   const { ext4, pipe, kthreadd } = trials.names;
   const damaged = Buffer.from(trials.files[`/${ext4}.ko`] ?? []);
   damaged[damaged.length - 1] = (damaged.at(-1) ?? 0) + 1;
-  const force = `
-    import { loadLivepatch } from "/kstitch/packages/manager/src/load.ts";
-    import { openManager } from "/kstitch/packages/manager/src/manager.ts";
-    import { silentContext } from "/kstitch/packages/report/src/context.ts";
-    import { readFileSync } from "node:fs";
-    console.log(JSON.stringify(await loadLivepatch(silentContext(), openManager(), {
-      files: { module: readFileSync('/${kthreadd}.ko'), record: readFileSync('/${kthreadd}.json', 'utf8') },
-      what: 'x', timeoutSeconds: 3, graceSeconds: 0, drop: [], dryRun: false, force: async () => true,
-    })));`;
   const files = {
     '/damaged.ko': damaged,
     '/damaged.json': trials.files[`/${ext4}.json`] ?? new Uint8Array(),
-    '/force.mjs': Buffer.from(force),
   };
   const { answer } = await guest(
     `
@@ -156,10 +146,7 @@ test('a kernel thread blocks for ever, others are refused, and force leaves its 
     echo 0 > /root/k/sys/kernel/tracing/events/kprobes/inside/enable
 
     answer unloaded unload ${ext4}
-    answer removed unload ${kthreadd} --grace 1
-    printf '@answer forced 0\\n'
-    chroot /root/k /bin/node /force.mjs
-    answer marked status
+    answer stays unload ${kthreadd} --grace 1
   `,
     { files },
   );
@@ -195,9 +182,30 @@ test('a kernel thread blocks for ever, others are refused, and force leaves its 
   const unloaded = answer('unloaded');
   assert.deepEqual([unloaded.status, unloaded.json.result], [0, 'disabled']);
   assert.match(unloaded.json.reasons[0], /kstitch did not load it/);
-  const { result, reasons } = answer('removed').json;
-  assert.deepEqual([result, reasons], ['removed', []]);
+  const { result, reasons } = answer('stays').json;
+  assert.equal(result, 'disabled');
+  assert.match(reasons[0], /^kthreadd\(\) does not return/);
+});
 
+test('a transition that was forced leaves its mark', async () => {
+  const { kthreadd } = trials.names;
+  const force = `
+    import { loadLivepatch } from "/kstitch/packages/manager/src/load.ts";
+    import { openManager } from "/kstitch/packages/manager/src/manager.ts";
+    import { silentContext } from "/kstitch/packages/report/src/context.ts";
+    import { readFileSync } from "node:fs";
+    console.log(JSON.stringify(await loadLivepatch(silentContext(), openManager(), {
+      files: { module: readFileSync('/${kthreadd}.ko'), record: readFileSync('/${kthreadd}.json', 'utf8') },
+      what: 'x', timeoutSeconds: 3, graceSeconds: 0, drop: [], dryRun: false, force: async () => true,
+    })));`;
+  const { answer } = await guest(
+    `
+    printf '@answer forced 0\\n'
+    chroot /root/k /bin/node /force.mjs
+    answer marked status
+  `,
+    { files: { '/force.mjs': Buffer.from(force) } },
+  );
   assert.deepEqual(
     [answer('forced').json.forced, answer('forced').json.attestation.verdict],
     [true, 'attested'],

@@ -110,12 +110,6 @@ export const requiredPackages = [
   { name: 'libc-bin', why: 'lists what a program is linked with', purposes: ['test'], tools: ['ldd'] },
   { name: 'git', why: 'applies patches', purposes: ['test'], tools: ['git'] },
   {
-    name: 'libc-bin',
-    why: 'finds the libraries of programs for a virtual machine',
-    purposes: ['test'],
-    tools: ['ldd'],
-  },
-  {
     name: 'findutils',
     why: 'looks for files written where none may be',
     purposes: ['test'],
