@@ -2,7 +2,7 @@
  * `npm run bench`: how long the main job takes, on fixed inputs. Prints a table in Markdown: median, minimum and maximum.
  *
  *   npm run bench                      all of the parts
- *   npm run bench -- --only differ     one part: build, prove, kallsyms, differ, header, kit (which is left out by default)
+ *   npm run bench -- --only differ     one part: build, prove, load, kallsyms, differ, header, kit
  *   npm run bench -- --kit             also a kernel kit from nothing, downloads included
  *   npm run bench -- --runs 3          other than 5 runs of each
  */
@@ -20,6 +20,7 @@ import { KernelImage } from '@kstitch/kernel/kernel-image';
 import { type Figure, printFigures } from './figures.ts';
 import { measureDiffer } from './measure-differ.ts';
 import { measureHeader } from './measure-header.ts';
+import { measureLoad } from './measure-load.ts';
 
 const release = '6.1.0-55-cloud-amd64';
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -39,7 +40,7 @@ const wants = (part: string) => values.only === undefined || values.only === par
 const work = await mkdtemp(join(tmpdir(), 'kstitch-bench-'));
 const figures: Figure[] = [];
 try {
-  if (wants('build') || wants('prove')) {
+  if (['build', 'prove', 'load'].some(wants)) {
     const { patch } = await kstitch(
       ['delta', '6.1.192-1', '6.1.192-2', 'fs/ext4/mballoc.c'],
       cacheDirectory(),
@@ -47,7 +48,8 @@ try {
     const patchPath = join(work, 'ext4.patch');
     await writeFile(patchPath, String(patch));
     if (wants('build')) await measureBuilds(patchPath);
-    if (wants('prove')) await measureProofs();
+    if (wants('prove')) await measureProofs(await buildFix());
+    if (wants('load')) figures.push(...(await measureLoad(await openKit(release), await buildFix(), runs)));
   }
   if (wants('kallsyms')) await measureKallsyms();
   if (wants('differ')) figures.push(...(await measureDiffer(await openKit(release), runs)));
@@ -106,7 +108,7 @@ async function measureBuilds(patchPath: string): Promise<void> {
   }
 }
 
-async function measureProofs(): Promise<void> {
+async function buildFix(): Promise<string> {
   const { modulePath } = await kstitch(
     [
       'build',
@@ -120,8 +122,12 @@ async function measureProofs(): Promise<void> {
     ],
     cacheDirectory(),
   );
+  return String(modulePath);
+}
+
+async function measureProofs(modulePath: string): Promise<void> {
   const wall: number[] = [];
-  const words = ['prove', String(modulePath), '--reproducer', join(root, 'demo/reproducer.sh'), '--timing'];
+  const words = ['prove', modulePath, '--reproducer', join(root, 'demo/reproducer.sh'), '--timing'];
   for (let i = 0; i < runs; i += 1) {
     const { timing } = await kstitch([...words, '--expect-oops', 'ext4_mb_load_buddy_gfp'], cacheDirectory());
     wall.push(timing.totalSeconds);

@@ -14,9 +14,10 @@ import { diffObjects } from '@kstitch/diff/diff-objects';
 import { diffUnit } from '@kstitch/diff/diff-unit';
 import { extract } from '@kstitch/diff/extract';
 import { LinkNames } from '@kstitch/diff/link-names';
-import { referenceByName } from '@kstitch/diff/references';
+import { type KernelSymbols, referenceByName } from '@kstitch/diff/references';
 import type { Selection } from '@kstitch/diff/select';
 import { readElf } from '@kstitch/elf/read';
+import { VMLINUX } from '@kstitch/livepatch/plan';
 import { Refusal } from '@kstitch/report/diagnostic';
 import { differSample, type SampleUnit } from './sample.ts';
 
@@ -44,6 +45,7 @@ interface Objects {
   readonly asShipped: Uint8Array;
   readonly before: Uint8Array;
   readonly after: Uint8Array;
+  readonly symbols: KernelSymbols;
 }
 
 const [release = '', mode = '', passCount = '1', ...indices] = process.argv.slice(2);
@@ -56,12 +58,6 @@ const chosen = indices.map(index => {
   if (unit === undefined) throw new RangeError(`the sample has no unit ${index}`);
   return unit;
 });
-
-const symbols = new Map<string, ReturnType<typeof kernel.symbolsFor>>();
-for (const { owner } of chosen) {
-  if (!symbols.has(owner))
-    symbols.set(owner, kernel.symbolsFor(owner === 'vmlinux' ? kernel.vmlinux : await kernel.module(owner)));
-}
 
 const figures = mode === 'memory' ? await measureMemory() : await measurePasses();
 console.log(JSON.stringify(figures));
@@ -120,7 +116,9 @@ async function load(unit: SampleUnit): Promise<Objects> {
   );
   if (asShipped === undefined || before === undefined || after === undefined)
     throw new RangeError(unit.source);
-  return { unit, asShipped, before, after };
+  const { owner } = unit;
+  const shipped = owner === VMLINUX ? kernel.vmlinux : await kernel.module(owner);
+  return { unit, asShipped, before, after, symbols: kernel.symbolsFor(shipped) };
 }
 
 function compareObjects({ before, after }: Objects): number {
@@ -128,9 +126,7 @@ function compareObjects({ before, after }: Objects): number {
 }
 
 /** @returns what was extracted, or undefined where the patch is refused */
-function extractUnit({ unit, asShipped, before, after }: Objects): Selection | undefined {
-  const known = symbols.get(unit.owner);
-  if (known === undefined) throw new RangeError(unit.owner);
+function extractUnit({ unit, asShipped, before, after, symbols }: Objects): Selection | undefined {
   try {
     const { selection } = diffUnit(
       {
@@ -139,7 +135,7 @@ function extractUnit({ unit, asShipped, before, after }: Objects): Selection | u
         before: readElf(before, 'before'),
         after: readElf(after, 'after'),
       },
-      known,
+      symbols,
       x86_64,
       kernel.entrySizes,
     );

@@ -88,6 +88,12 @@ export async function measureDiffer(kit: Kit, runs: number): Promise<readonly Fi
         wanted: undefined,
         samples: first.map(rate => (rate * mega * dumped) / bytes),
       });
+      figures.push({
+        what: '… the same, later passes',
+        unit: '×',
+        wanted: undefined,
+        samples: warm.map(rate => (rate * mega * dumped) / bytes),
+      });
     }
   }
   return [...figures, ...(await measureMemory(kit, drawn.length))];

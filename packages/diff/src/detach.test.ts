@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { x86_64 } from '@kstitch/arch/x86-64';
 import { readElf } from '@kstitch/elf/read';
 import { compileC, missingCompiler } from '@kstitch/testkit/compile';
@@ -73,4 +76,21 @@ test('a detached selection holds no byte of the objects but those it selects', {
       if (target.kind === 'atom' && !atoms.includes(target.atom)) assert.equal(target.atom.bytes.length, 0);
     }
   }
+});
+
+test('a detached selection lets go of the unit that it was made from', {
+  skip: missingCompiler,
+}, async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const make = () => {
+    const selection = selectionOf('alternative');
+    return { detached: detach(selection), unit: new WeakRef(selection.unit) };
+  };
+  const { detached, unit } = make();
+  // A weak reference holds on to what it refers to until the job that made it has ended.
+  await setImmediate();
+  collectGarbage();
+  assert.equal(unit.deref(), undefined);
+  assert.ok(detached.atoms.length > 0);
 });

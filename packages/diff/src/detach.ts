@@ -43,8 +43,6 @@ class Detacher {
       }));
       this.#entries.set(copy, entries);
     }
-    const resolutions = this.#resolutions;
-    const entries = this.#entries;
     const atoms = selection.atoms.map(atom => this.#atom(atom));
     return {
       ...selection,
@@ -60,13 +58,7 @@ class Detacher {
       callbacks: selection.callbacks.map(c => ({ ...c, atom: this.#atom(c.atom) })),
       atoms,
       offered: selection.offered.map(atom => this.#atom(atom)),
-      codeOf: atom => atom,
-      entriesOf: atom => entries.get(atom) ?? [],
-      resolve(reference) {
-        const resolution = resolutions.get(reference);
-        if (resolution === undefined) throw new RangeError('The reference belongs to no selected atom');
-        return resolution;
-      },
+      ...lookUps(this.#entries, this.#resolutions),
     };
   }
 
@@ -108,4 +100,23 @@ class Detacher {
     );
     return copy;
   }
+}
+
+/**
+ * A function of its own: functions made in one place share all that any of them uses, and in `run()` that is the very selection
+ * that is to be let go.
+ */
+function lookUps(
+  entries: ReadonlyMap<Atom, readonly Entry[]>,
+  resolutions: ReadonlyMap<Reference, Resolution>,
+): Pick<Selection, 'codeOf' | 'entriesOf' | 'resolve'> {
+  return {
+    codeOf: atom => atom,
+    entriesOf: atom => entries.get(atom) ?? [],
+    resolve(reference) {
+      const resolution = resolutions.get(reference);
+      if (resolution === undefined) throw new RangeError('The reference belongs to no selected atom');
+      return resolution;
+    },
+  };
 }

@@ -120,3 +120,19 @@ test('compareBeforeToShipped() refuses a function that was compiled differently'
     [['inlining-differs', 'second']],
   );
 });
+
+test('compareBeforeToShipped() follows a call that the assembler resolved', () => {
+  const calling = (name: string) => `
+    static __attribute__((noinline)) int one(int x) { return x * 3; }
+    static __attribute__((noinline)) int two(int x) { return x * 5; }
+    int f(int x) { return ${name}(x) + 1; }
+    int g(int x) { return one(x) ^ two(x); }`;
+  const before = compileUnit(calling('one'), sectionFlags);
+  const same = compareBeforeToShipped(before, compileUnit(calling('one')), x86_64);
+  assert.deepEqual(same.diagnostics, []);
+  const other = compareBeforeToShipped(before, compileUnit(calling('two')), x86_64);
+  assert.deepEqual(
+    other.diagnostics.map(d => [d.code, d.place.symbol]),
+    [['inlining-differs', 'f']],
+  );
+});
