@@ -81,11 +81,11 @@ function align(before: readonly PlainLine[], after: readonly PlainLine[]): CodeL
   let theirs = 0;
   let ours = 0;
   for (const { added, removed, value } of parts) {
-    if (removed === true) {
+    if (removed) {
       lines.push(...marked(before.slice(theirs, theirs + value.length), 'remove'));
       theirs += value.length;
     } else {
-      const kind = added === true ? 'add' : 'context';
+      const kind = added ? 'add' : 'context';
       lines.push(...marked(after.slice(ours, ours + value.length), kind));
       ours += value.length;
       if (kind === 'context') theirs += value.length;

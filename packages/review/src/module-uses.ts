@@ -46,8 +46,9 @@ export function findUsesInModule(
           ? symbol.section === undefined && symbol.name === functionName
           : symbol.section === own.section && place === Number(own.st_value);
       if (!isIt) continue;
-      const offset = Number(r_offset);
-      uses.push(isCode ? codeUse(name, section, functions, offset) : dataUse(name, file, section, offset));
+      uses.push(
+        isCode ? codeUse(name, section, functions, r_offset) : dataUse(name, file, section, r_offset),
+      );
     }
   }
   if (own !== undefined) uses.push(...resolvedBranches(name, functions, own, arch));
