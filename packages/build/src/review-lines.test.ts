@@ -17,6 +17,7 @@ import { DebugObject } from './lines/debug-object.ts';
 import { findChangeBlocks, splitLines } from './patch/change-blocks.ts';
 import { holdLines } from './patch/hold-lines.ts';
 import { chainsOf } from './review-lines.ts';
+import { thisMachine } from './root/workshop.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'kstitch-review-test-'));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -59,7 +60,13 @@ async function explained(before: string, after: string, flagsAfter: readonly str
       ...(side === 'before' ? [] : flagsAfter),
       `-fdump-tree-gimple-lineno=${dump}`,
     ];
-    const options = { cwd: folder, output: join(folder, 'unit.o'), extraFlags, patched: true };
+    const options = {
+      workshop: thisMachine,
+      cwd: folder,
+      output: join(folder, 'unit.o'),
+      extraFlags,
+      patched: true,
+    };
     debug.set(side, await DebugObject.compile(silentContext(), unit, options));
     structs.add({ side, text: readFileSync(dump, 'latin1') });
   }
