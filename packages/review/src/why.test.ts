@@ -33,3 +33,13 @@ test('a changed line without code counts where another line of its function is',
   assert.deepEqual(whyOf(other), [['low f', 1]]);
   assert.deepEqual(whyOf([{ function: 'low', file: 'elsewhere.h', line: 3 }]), []);
 });
+
+test('where no lines are known, the function that a changed line is written in counts', () => {
+  const why = (sourceName: string) =>
+    explainWhy({ sourceName, chains: { before: [], after: [] }, tables: [], callees: [] }, sources);
+  assert.deepEqual(
+    why('low').map(({ kind }) => kind),
+    ['source'],
+  );
+  assert.deepEqual(why('f'), []);
+});
