@@ -129,5 +129,6 @@ function hintOf(delta: Omit<CallDelta, 'hint'>, all: readonly Omit<CallDelta, 'h
   const verb = change > 0 ? 'adds' : 'removes';
   const other = delta.role === 'takes' ? 'gives back' : 'takes';
   if (net(other) !== 0) return '';
-  return `${verb} ${delta.name}() and no call that ${other === 'takes' ? 'takes' : 'gives back'} of '${delta.family}': look at every path`;
+  const missing = delta.role === 'takes' ? 'gives it back' : 'takes it';
+  return `${verb} ${delta.name}() and no call that ${missing}: look at every path`;
 }

@@ -14,7 +14,7 @@ export interface SourceLine {
   readonly kind: 'context' | 'remove' | 'add';
   /** Number on its own side: of a removed line that before, of others that after the patch. */
   readonly line: number;
-  /** Without its newline; one character a byte of the source. */
+  /** Without its newline. */
   readonly text: string;
 }
 
@@ -75,6 +75,7 @@ export function readHunks(file: ChangedText): readonly SourceHunk[] {
   return hunks;
 }
 
+/** @param line - one character a byte; nearly all of the kernel is UTF-8 */
 function chomp(line: string | undefined): string {
-  return (line ?? '').replace(/\r?\n$/, '');
+  return Buffer.from((line ?? '').replace(/\r?\n$/, ''), 'latin1').toString('utf8');
 }

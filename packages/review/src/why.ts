@@ -110,7 +110,8 @@ function pathsTo(subject: ExplainedFunction, text: SourceText, line: number): re
 }
 
 function addPath(paths: Map<string, readonly string[]>, chain: Chain): void {
-  const path = chain.map(frame => frame.function);
+  // A function that was split and put together again stands in it twice.
+  const path = chain.map(frame => frame.function).filter((name, i, all) => name !== all[i - 1]);
   paths.set(path.join(' '), path);
 }
 

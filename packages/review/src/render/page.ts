@@ -170,13 +170,8 @@ function hunkOf(path: string, { before, after, lines, functions }: SourceHunk): 
   return html`<p class="note"><code>${path} @@ -${before} +${after} @@${where}</code></p>
 <div class="scroll"><pre>${lines.map(
     line =>
-      html`<span class="${line.kind}"><i class="number">${String(line.line).padStart(6)}</i> ${marks[line.kind]}${sourceText(line.text)}</span>`,
+      html`<span class="${line.kind}"><i class="number">${String(line.line).padStart(6)}</i> ${marks[line.kind]}${line.text}</span>`,
   )}</pre></div>`;
-}
-
-/** Source is kept as bytes; most of it is UTF-8. */
-function sourceText(bytes: string): string {
-  return Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
 function codeOf({ summary, hunks, removed, added, cut }: CodeDifference): Html {
