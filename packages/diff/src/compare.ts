@@ -82,6 +82,7 @@ class Comparer {
       }
     }
     this.#checkVanished();
+    this.#checkNames();
     this.#checkTables();
 
     // A cold part is no function to the kernel: its parent is patched in its place.
@@ -141,6 +142,22 @@ class Comparer {
     for (const before of this.#before.atoms) {
       if (!before.init || before.name === '' || this.#correlation.afterOf.has(before)) continue;
       this.#diagnostics.push(this.#initChanged(before, 'removes'));
+    }
+  }
+
+  /**
+   * Other units call a global name, and those that the kernel was linked from call what it named then. That an alias names
+   * another function, or a function became one, shows in no function of this unit.
+   */
+  #checkNames(): void {
+    const before = publicNames(this.#before);
+    for (const [name, after] of publicNames(this.#after)) {
+      const old = before.get(name);
+      if (old === undefined || old === this.#correlation.beforeOf.get(after)) continue;
+      if (this.#correlation.ambiguous.has(after)) continue;
+      if (old.kind === 'function' && after.kind === 'function' && this.#sameness.same(old, after)) continue;
+      const text = `the patch makes '${name}', which was a name of '${old.name}', one of '${after.name}'`;
+      this.#diagnostics.push(diagnostic('name-moved', { ...this.#placeOf(after), symbol: name }, text));
     }
   }
 
@@ -224,6 +241,15 @@ const insteadOf: Readonly<Record<string, string>> = {
 
 function nameOf(atom: Atom): string {
   return atom.name || atom.section.name;
+}
+
+function publicNames(unit: Unit): Map<string, Atom> {
+  const names = new Map<string, Atom>();
+  for (const atom of unit.atoms) {
+    if (atom.symbol === undefined || atom.symbol.bind === STB.LOCAL || atom.kept !== undefined) continue;
+    for (const name of [atom.name, ...atom.aliases]) names.set(name, atom);
+  }
+  return names;
 }
 
 function tableEntries(unit: Unit): Map<string, Atom[]> {

@@ -396,6 +396,22 @@ test('what is not a relocatable object for this processor is an error', () => {
   assert.throws(() => compare(executable, object), { code: 'elf-unsupported' });
 });
 
+test('an object without symbols is an error, and not one without a difference', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'kstitch-test-'));
+  try {
+    const stripped = ['return 1', 'return 2'].map(body => {
+      const path = join(directory, 'f.o');
+      writeFileSync(path, compileC(`int f(void) { ${body}; }`, ['-O2', '-fno-pie']));
+      execFileSync('strip', ['-s', path]);
+      return new Uint8Array(readFileSync(path));
+    });
+    const [before, after] = stripped as [Uint8Array, Uint8Array];
+    assert.throws(() => compare(before, after), { code: 'elf-unsupported' });
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
+
 const clang = ['clang-14', 'clang-16', 'clang-19', 'clang'].find(name => missingOf(name) === false);
 
 test('clang: special statics, unnamed data, switch tables', {

@@ -3,7 +3,7 @@
  * speaks against patching them in a running kernel. Nothing but the objects is known here: no source, no kernel.
  */
 import type { Architecture } from '@kstitch/arch/architecture';
-import { ET, hasFlag, SHF, STB } from '@kstitch/elf/constants';
+import { ET, hasFlag, SHF, SHT, STB, STT } from '@kstitch/elf/constants';
 import type { ElfFile } from '@kstitch/elf/model';
 import { type Diagnostic, diagnostic, type Place } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
@@ -87,11 +87,24 @@ function checkKind(file: ElfFile, arch: Architecture): void {
   const problem =
     e_type !== ET.REL
       ? `e_type is ${e_type}, not ET_REL: it is no relocatable object`
-      : e_machine === arch.machine
-        ? undefined
-        : `e_machine is ${e_machine}, not ${arch.machine}: it is for another processor`;
+      : e_machine !== arch.machine
+        ? `e_machine is ${e_machine}, not ${arch.machine}: it is for another processor`
+        : isStripped(file)
+          ? 'no symbol names a function or an object in it: it was stripped'
+          : undefined;
   if (problem !== undefined)
     throw new KstitchError('elf-unsupported', `cannot compare '${file.what}': ${problem}`);
+}
+
+/** Code and data without a symbol of their own are compared where something that has one refers to them. */
+function isStripped({ sections, symbols }: ElfFile): boolean {
+  return (
+    sections.some(
+      ({ sh_type, sh_flags, sh_size }) =>
+        sh_type === SHT.PROGBITS && hasFlag(sh_flags, SHF.ALLOC) && sh_size > 0,
+    ) &&
+    !symbols.some(({ section, type }) => section !== undefined && type !== STT.SECTION && type !== STT.FILE)
+  );
 }
 
 class ObjectDiffer {

@@ -58,6 +58,13 @@ export const diffCodes = {
     help: 'Move the fix into code that runs after boot; a change that only matters at boot cannot be live-patched.',
     example: 'the patch changes ext4_init_mballoc(), which runs only at boot or module load',
   },
+  'name-moved': {
+    kind: 'refusal',
+    meaning:
+      'After the patch a global name, such as an alias, means another function or object. What calls it from elsewhere in the kernel was bound when the kernel was linked, and goes on using the old one.',
+    help: 'Keep what the name means, and change the function itself: it can call another.',
+    example: "the patch makes 'memmove', which was a name of '__memmove', one of '__memcpy'",
+  },
   'table-changed': {
     kind: 'refusal',
     meaning:

@@ -1,0 +1,2 @@
+int g(int); int __attribute__((noinline)) one(int x) { return g(x) * 3; }
+int name(int x) __attribute__((alias("one")));
