@@ -43,7 +43,7 @@ interface Expectation {
   readonly note?: string;
 }
 
-const exported = new Set(['__fentry__', '__x86_return_thunk', 'exported_call']);
+const exported = new Set(['__fentry__', '__x86_return_thunk', 'exported_call', 'exported_printk']);
 const cases = new URL('./cases/', import.meta.url);
 
 for (const name of readdirSync(cases).sort()) {

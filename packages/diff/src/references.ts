@@ -99,7 +99,7 @@ export function referenceByName(
   return diagnostic('symbol-unresolved', place, `the shipped ${shipped.name} has no symbol '${name}'`);
 }
 
-const vmlinux = 'vmlinux';
+export const vmlinux = 'vmlinux';
 
 /** @returns whether the patched module has a symbol of the other one already, and so cannot be loaded without it */
 function dependsOn({ shipped, exporterOf }: KernelSymbols, module: string): boolean {

@@ -23,13 +23,15 @@ import {
   referenceAt,
   referenceByName,
   symposOf,
+  vmlinux,
 } from './references.ts';
 import type { Placement } from './run-pre/place-unit.ts';
 import type { ShippedTwins } from './run-pre/same-code.ts';
 import type { Address } from './run-pre/shipped-object.ts';
 import { type Code, isRuntimeConstant, readVariables } from './runtime-constants.ts';
 import { type SelectedCallback, selectCallbacks } from './select-callbacks.ts';
-import { findThreadFunctions } from './thread-functions.ts';
+import { mayKeepText, nextCallee } from './text-keepers.ts';
+import { alwaysOnStacks, findThreadFunctions } from './thread-functions.ts';
 import type { Atom, Entry, Reference, RequestedState, Target, Unit } from './unit/atom.ts';
 import { coldParentOf } from './unit/names.ts';
 
@@ -225,8 +227,11 @@ class Selector {
   #noteThread(atom: Atom): void {
     const { after } = this.#input;
     this.#threads ??= findThreadFunctions(after, (user, reference) => this.#isBranch(user, reference));
-    if (!this.#threads.has(atom)) return;
-    const text = `${atom.name}() is the main function of a thread, and the transition waits until each such thread has left it`;
+    const isAlways = this.#input.symbols.shipped.name === vmlinux && alwaysOnStacks.has(atom.name);
+    if (!isAlways && !this.#threads.has(atom)) return;
+    const text = isAlways
+      ? `${atom.name}() is on the stack of kernel threads as long as they sleep, and the transition waits for each of them`
+      : `${atom.name}() is the main function of a thread, and the transition waits until each such thread has left it`;
     this.#diagnostics.push(diagnostic('thread-function', this.#place(atom), text));
   }
 
@@ -353,9 +358,7 @@ class Selector {
     const to = target.atom;
     if (to === this.#loadingOrder.neverKey) return { kind: 'copy', atom: to };
     if (comparison.isCopiedByContent(to)) {
-      if (to.kind === 'string' && this.#storesAddress(atom, reference)) {
-        this.#hazards.add(`${atom.name}() stores the address of a text of the livepatch`);
-      }
+      if (entry === undefined) this.#noteText(atom, reference, to);
       return { kind: 'copy', atom: to };
     }
     if (comparison.replaced.has(to)) return { kind: 'copy', atom: to };
@@ -470,6 +473,21 @@ class Selector {
 
   #isCode(atom: Atom, entry: Entry | undefined, reference: Reference): boolean {
     return entry === undefined && this.#isBranch(atom, reference);
+  }
+
+  /** What speaks against removing the module when a text of it is used here, or data of no name. */
+  #noteText(atom: Atom, reference: Reference, to: Atom): void {
+    if (atom.kind !== 'function' || to.kind === 'constant' || to.kind === 'chunk') return;
+    // Of the special statics, those that are texts.
+    if (to.name !== '' && !/^__(?:func|FUNCTION|PRETTY_FUNCTION)__/.test(to.name)) return;
+    if (this.#storesAddress(atom, reference)) {
+      this.#hazards.add(`${atom.name}() stores the address of a text of the livepatch`);
+    } else if (this.#makesAddress(atom, undefined, reference)) {
+      const callee = nextCallee(atom, reference, other => this.#isBranch(atom, other));
+      if (callee === undefined) this.#hazards.add(`${atom.name}() hands out a text of the livepatch`);
+      else if (mayKeepText(callee))
+        this.#hazards.add(`${callee}() may keep a text of the livepatch, which ${atom.name}() hands it`);
+    }
   }
 
   #makesAddress(atom: Atom, entry: Entry | undefined, reference: Reference): boolean {

@@ -16,6 +16,20 @@ const starters: ReadonlySet<string> = new Set([
   'vhost_task_create',
 ]);
 
+/**
+ * Where every kernel thread is that sleeps, or every one of a kind: kthread() calls the thread's function, workers and the
+ * per-CPU threads wait in theirs (kernel/kthread.c, kernel/workqueue.c, kernel/smpboot.c), and all of them in schedule().
+ */
+export const alwaysOnStacks: ReadonlySet<string> = new Set([
+  '__schedule',
+  'kthread',
+  'kthread_worker_fn',
+  'rescuer_thread',
+  'schedule',
+  'smpboot_thread_fn',
+  'worker_thread',
+]);
+
 /** References between that of the first argument and the call: the data, the name, the node, a lock. */
 const maxArguments = 4;
 

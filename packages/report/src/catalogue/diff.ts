@@ -129,7 +129,7 @@ export const diffCodes = {
   'thread-function': {
     kind: 'caution',
     meaning:
-      'The patch changes a function that a thread is started with. The kernel switches a task when no replaced function is on its stack, and such a thread has this one there as long as it lives: the transition does not end before, and no signal helps.',
+      'The patch changes a function that a thread is started with, or one like schedule() in which kernel threads sleep. The kernel switches a task when no replaced function is on its stack, and such a thread has this one there as long as it lives: the transition does not end before, and no signal helps.',
     help: "Move the loop's body into a function of its own and patch that in a kernel to come; today, change a function that the loop calls, or stop the threads while the livepatch comes into force.",
     example:
       'pktgen_thread_worker() is the main function of a thread, and the transition waits until each such thread has left it',

@@ -8,10 +8,10 @@
 struct static_key { int enabled; void *entries; };
 
 struct _ddebug { const char *modname, *function, *filename, *format; unsigned line; struct static_key key; } __attribute__((aligned(8)));
-extern int exported_call(const char *);
+extern int exported_printk(const char *);
 #define pr_debug(text) do { \
   static struct _ddebug __attribute__((section("__dyndbg"), used)) __UNIQUE_ID_ddebug7 = { "unit", __func__, "unit.c", text, 7 }; \
-  if (BRANCH(&__UNIQUE_ID_ddebug7.key)) exported_call(text); \
+  if (BRANCH(&__UNIQUE_ID_ddebug7.key)) exported_printk(text); \
 } while (0)
 
 int f(int x) { pr_debug("in f\n"); return x + 1; }

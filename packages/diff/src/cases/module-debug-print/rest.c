@@ -1,1 +1,1 @@
-int exported_call(const char *text) { return 0; }
+int exported_printk(const char *text) { return 0; }

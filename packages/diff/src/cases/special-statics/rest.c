@@ -1,2 +1,2 @@
-void say(const char *s, void *p) { }
+void say_printk(const char *s, void *p) { }
 void lock(void *p) { }

@@ -1,0 +1,1 @@
+extern int pick(int); int schedule(int x) { return pick(x) + 1; }

@@ -1,0 +1,2 @@
+extern int seen(int);
+const char *name_of(int x) { return seen(x + 1) ? "yes" : "no"; }
