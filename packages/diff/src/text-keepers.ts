@@ -13,7 +13,7 @@ const printers =
 
 /** `seq_write`, `strcmp`, `__memcpy`, `sscanf`, `kstrtoint`, `kasprintf`, `match_string`. */
 const readers =
-  /^_*(?:str|mem|vs?scanf|sscanf|kstrto|kstrdup$|kmemdup|kvasprintf|kasprintf|match_|sysfs_streq)/;
+  /^_*(?:seq_|str|mem|vs?scanf|sscanf|kstrto|kstrdup$|kmemdup|kvasprintf|kasprintf|match_|sysfs_streq)/;
 
 const others: ReadonlySet<string> = new Set([
   // Keep name and key under lockdep only, which no kernel of Debian has.
