@@ -9,7 +9,7 @@ import type { Atom, Reference, Target } from './unit/atom.ts';
 
 /** What prints or compares, by a word of its name: `_dev_err`, `__ext4_warning_inode`, `seq_printf`, `__warn_printk`. */
 const printers =
-  /(?:^|_)(?:v?s?c?n?printf|printk|puts?|emit|err|error|warn|warning|info|dbg|debug|msg|notice|emerg|alert|crit|log|panic|ratelimit|format|pr)(?:_|\d|$)/;
+  /(?:^|_)(?:v?s?c?n?printf|printk|puts|emit|err|error|warn|warning|info|dbg|debug|msg|notice|emerg|alert|crit|log|panic|ratelimit|format)(?:_|\d|$)/;
 
 /** `seq_write`, `strcmp`, `__memcpy`, `sscanf`, `kstrtoint`, `kasprintf`, `match_string`. */
 const readers =
