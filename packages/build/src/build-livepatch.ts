@@ -32,6 +32,7 @@ import type { Context } from '@kstitch/report/context';
 import { type Diagnostic, Refusal, stopOnRefusals } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { version } from '@kstitch/report/version';
+import { checkExports } from './check-exports.ts';
 import { checkAccepted, checkTypes } from './check-types.ts';
 import { type ChangedUnit, compileChanged } from './compile/compile-changed.ts';
 import { type CompileDatabase, loadCompileDatabase } from './compile/compile-database.ts';
@@ -225,10 +226,8 @@ export async function makeLivepatch(
   if (identity !== undefined) checkLeftOut(identity, units);
   if (patched.length === 0) throw noDifference(commands, identity);
   const inPatch = new Set(patched.map(({ command }) => command));
-  const types = checkTypes(
-    changed.filter(({ command }) => inPatch.has(command)),
-    accepted,
-  );
+  const patchedUnits = changed.filter(({ command }) => inPatch.has(command));
+  const types = [...checkTypes(patchedUnits, accepted), ...checkExports(patchedUnits, kernel.world.symvers)];
   stopOnRefusals(types);
   context.diagnostics.push(...types);
 

@@ -1,4 +1,5 @@
 import { readFile, unlink } from 'node:fs/promises';
+import { compareExports, type ExportChange, type ExportTypes } from '@kstitch/diff/layout/compare-exports';
 import { compareTypes, type TypeChange } from '@kstitch/diff/layout/compare-layouts';
 import { readTypeTable, type TypeTable } from '@kstitch/diff/layout/type-table';
 import { readElf } from '@kstitch/elf/read';
@@ -8,6 +9,7 @@ import type { Context } from '@kstitch/report/context';
 import type { AppliedPatch } from '../patch/apply-patch.ts';
 import { compileAll } from './compile-unit.ts';
 import type { Toolchain } from './compiler.ts';
+import { exportsSomething } from './export-types.ts';
 import type { KernelTree } from './kernel-tree.ts';
 import type { UnitCommand } from './unit-command.ts';
 import { openUnitCompiler, type UnitObjects } from './unit-compiler.ts';
@@ -19,6 +21,8 @@ export interface ChangedUnit {
   load(): Promise<UnitObjects>;
   /** What the patch changes about the types of the unit. */
   readonly typeChanges: readonly TypeChange[];
+  /** Symbols that it exports with another CRC than before. */
+  readonly exportChanges: readonly ExportChange[];
 }
 
 /**
@@ -43,6 +47,11 @@ export async function compileChanged(
   wanted: 'differing' | 'all' = 'differing',
 ): Promise<readonly ChangedUnit[]> {
   const compiler = await openUnitCompiler(context, kit, toolchain, patch, units, directory);
+
+  const patchedBytes = async (unit: UnitCommand) =>
+    await readFile(compiler.patchedObject(unit)).catch((error: unknown) => {
+      throw fileError(`read '${compiler.patchedObject(unit)}'`, error);
+    });
 
   // The first of a unit's two objects waits for the other, which is next in the queue.
   const waiting = new Map<UnitCommand, Uint8Array>();
@@ -79,6 +88,10 @@ export async function compileChanged(
     oneSide.delete(unit);
     typeChanges.set(unit, way === 'patched' ? compareTypes(other, table) : compareTypes(table, other));
   };
+  const exporting = new Set<UnitCommand>();
+  for (const unit of wanted === 'all' ? [] : rest)
+    if (exportsSomething(readElf(await patchedBytes(unit), unit.object))) exporting.add(unit);
+  const exported = new Map<UnitCommand, { before?: ExportTypes; patched?: ExportTypes }>();
   await compileAll(
     context,
     rest.flatMap(unit => {
@@ -89,24 +102,40 @@ export async function compileChanged(
         const job = compiler.typesJob(unit, way);
         return { label: job.label, work: async () => meetTypes(unit, way, await job.work()) };
       });
+      const exports = exporting.has(unit)
+        ? sides.map(way => {
+            const job = compiler.exportsJob(unit, way);
+            const read = async () => {
+              const found = await job.work();
+              exported.set(unit, { ...exported.get(unit), ...(found && { [way]: found }) });
+            };
+            return { label: job.label, work: read };
+          })
+        : [];
       const shipped = {
         label,
         work: async () => {
           await work();
         },
       };
-      return [shipped, ...types];
+      return [shipped, ...types, ...exports];
     }),
   );
   return rest.map(command => ({
     command,
     typeChanges: typeChanges.get(command) ?? [],
+    exportChanges: exportChangesOf(exported.get(command)),
     load: async () => ({
       asShipped: await compiler.job(command, 'as shipped').work(),
       before: await compiler.job(command, 'before').work(),
-      after: await readFile(compiler.patchedObject(command)).catch((error: unknown) => {
-        throw fileError(`read '${compiler.patchedObject(command)}'`, error);
-      }),
+      after: await patchedBytes(command),
     }),
   }));
+}
+
+function exportChangesOf(
+  found: { readonly before?: ExportTypes; readonly patched?: ExportTypes } | undefined,
+): readonly ExportChange[] {
+  const { before, patched } = found ?? {};
+  return before === undefined || patched === undefined ? [] : compareExports(before, patched);
 }

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ExportTypes } from '@kstitch/diff/layout/compare-exports';
 import { fileError } from '@kstitch/host/files';
 import type { Context } from '@kstitch/report/context';
 import type { AppliedPatch } from '../patch/apply-patch.ts';
@@ -8,6 +9,7 @@ import { cachedCompile } from './cached-compile.ts';
 import { loadCompileDatabase } from './compile-database.ts';
 import { type CompileJob, compileUnit, sectionFlags } from './compile-unit.ts';
 import type { Toolchain } from './compiler.ts';
+import { readExportTypes } from './export-types.ts';
 import type { KernelTree } from './kernel-tree.ts';
 import { layOutPatchedTree } from './patched-tree.ts';
 import type { UnitCommand } from './unit-command.ts';
@@ -35,6 +37,8 @@ export interface UnitCompiler {
    *   compilation of its own: the objects above are compared byte for byte and must not differ by a type
    */
   readonly typesJob: (unit: UnitCommand, way: 'before' | 'patched') => CompileJob<Uint8Array>;
+  /** @returns what to do for the types of what the unit exports */
+  readonly exportsJob: (unit: UnitCommand, way: 'before' | 'patched') => CompileJob<ExportTypes | undefined>;
   /** Where the object of a `patched` job is left. */
   readonly patchedObject: (unit: UnitCommand) => string;
 }
@@ -103,6 +107,13 @@ export async function openUnitCompiler(
               extraFlags: typeFlags,
               patched: true,
             });
+      },
+    }),
+    exportsJob: (unit, way) => ({
+      label: `read what ${unit.source} exports (${way})`,
+      work: async () => {
+        const dump = join(directory, `${numbers.get(unit)}-${way}.symtypes`);
+        return await readExportTypes(context, kit, unit, way === 'before' ? kit.paths.tree : shadow, dump);
       },
     }),
     patchedObject: unit => outputOf(unit, 'patched'),

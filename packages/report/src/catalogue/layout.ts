@@ -2,6 +2,27 @@ import type { CatalogueEntry } from './entry.ts';
 
 /** Types that a patch changes under code that stays unpatched. */
 export const layoutCodes = {
+  'export-type-changed': {
+    kind: 'refusal',
+    meaning:
+      'The patch changes the declaration of a symbol that is exported: modules that are loaded, or loaded later, use it as it was declared.',
+    help: 'Leave the symbol as it is, and give what the patch needs to a new function that it calls.',
+    example: "the patch changes the type of the exported 'vfs_fsync'",
+  },
+  'export-crc-changed': {
+    kind: 'caution',
+    meaning:
+      'genksyms gives an exported symbol another CRC after the patch, though its own declaration is the same: a type that it hangs on changes, or an include made one known. The running kernel keeps its exports and their CRCs; layouts of types are compared by themselves.',
+    help: 'Nothing needs to be done, unless the note names a type that the patch changes on purpose.',
+    example: "the CRC of the exported 'vfs_fsync' changes",
+  },
+  'export-not-compared': {
+    kind: 'caution',
+    meaning:
+      'The CRC that genksyms computes of the unpatched source is not the one of the shipped Module.symvers, so that the types of the exported symbol cannot be compared.',
+    help: 'Look yourself whether the patch changes how the symbol is declared.',
+    example: "the type of the exported 'foo' cannot be compared: its CRC is not the shipped one",
+  },
   'struct-layout-changed': {
     kind: 'refusal',
     meaning:
