@@ -63,7 +63,7 @@ function causeOf(symbol: string, before: ExportTypes, after: ExportTypes): Expor
   for (const key of seen) {
     const [theirs, ours] = [before.lines.get(key), after.lines.get(key)];
     if (theirs !== ours && key !== symbol) {
-      const isVisibility = [theirs, ours].some(line => line === undefined || / \{ UNKNOWN \}$/.test(line));
+      const isVisibility = [theirs, ours].some(line => line?.endsWith(' { UNKNOWN }') ?? true);
       return { kind: isVisibility ? 'visible' : 'type', type: spelled(key) };
     }
     for (const [word] of (ours ?? '').matchAll(/(?<= |^)[a-zA-Z]#\S+/g)) seen.add(word);
