@@ -12,6 +12,9 @@ const table: readonly RequiredPackage[] = requiredPackages;
 const namedElsewhere: Readonly<Record<string, readonly string[]>> = {
   'build/src/compile/compile-unit.ts: unit.compiler': ['gcc-12'],
   'build/src/compile/compiler.ts: program': ['gcc-12'],
+  // genksyms is built with the kit.
+  'build/src/compile/export-types.ts: genksyms': [],
+  'build/src/compile/export-types.ts: unit.compiler': ['gcc-12'],
   'build/src/compile/preprocess.ts: program': ['gcc-12'],
   'build/src/kit/apt.ts: command': ['apt-get', 'apt-cache', '/usr/lib/apt/apt-helper'],
   'build/src/root/workshop.ts: program': [],
