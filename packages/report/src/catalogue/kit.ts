@@ -109,7 +109,7 @@ export const kitCodes = {
   'root-setting-invalid': {
     kind: 'error',
     meaning: 'A variable that names an archive or a keyring holds something that apt would not read as one.',
-    help: 'set the variable to an address like http://deb.debian.org/debian, or unset it',
+    help: 'set the variable to an address like http://mirror.example/debian, or unset it',
     example: "read KSTITCH_DEBIAN_MIRROR: 'http://a b' is empty or has a space or bracket",
   },
 } as const satisfies Record<string, CatalogueEntry>;
