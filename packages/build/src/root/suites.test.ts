@@ -20,7 +20,7 @@ test('mirrors and keyring are settings', () => {
     `deb [arch=amd64 signed-by=${key}] ${mirror} ${suite} main`;
   assert.equal(
     suiteOf('6.12.117+deb13-amd64', {})?.sources,
-    `${line('http://mirror.example/debian', 'trixie')}\n${line('http://mirror.example/debian-security', 'trixie-security')}`,
+    `${line('http://deb.debian.org/debian', 'trixie')}\n${line('http://deb.debian.org/debian-security', 'trixie-security')}`,
   );
   const own = {
     KSTITCH_DEBIAN_MIRROR: 'https://mirror.example/debian',

@@ -16,8 +16,8 @@ const names: ReadonlyMap<string, string> = new Map([
 
 /** Variables by which another archive takes the place of Debian's own, and what stands without them. */
 const settings = {
-  KSTITCH_DEBIAN_MIRROR: 'http://mirror.example/debian',
-  KSTITCH_DEBIAN_SECURITY_MIRROR: 'http://mirror.example/debian-security',
+  KSTITCH_DEBIAN_MIRROR: 'http://deb.debian.org/debian',
+  KSTITCH_DEBIAN_SECURITY_MIRROR: 'http://deb.debian.org/debian-security',
   KSTITCH_DEBIAN_KEYRING: '/usr/share/keyrings/debian-archive-keyring.gpg',
 } as const;
 
