@@ -46,7 +46,7 @@ for (const { name, command, help } of checks) {
   }
 }
 
-const tests = await runTests(gateTiers, undefined);
+const tests = await runTests(gateTiers, undefined, undefined);
 totals.passed += tests.passed;
 totals.failed += tests.failed;
 totals.skipped += tests.skipped;

@@ -65,3 +65,20 @@ test('nothing run is no success', () => {
   const { status, totals } = runFiles({}, 'no-such-test');
   assert.deepEqual([status, totals], [1, '0 passed, 0 failed, 0 skipped']);
 });
+
+test('a file that does not end is killed, named, and has failed; the others count', () => {
+  const { status, totals, printed } = runFiles(
+    {
+      'loops.test.mjs': `import { test } from 'node:test'; test('loops', () => { for (;;); });`,
+      'open.test.mjs': `import { test } from 'node:test'; test('fine', () => {}); setInterval(() => {}, 9);`,
+      'fine.test.mjs': `import { test } from 'node:test'; test('fine', () => {});`,
+    },
+    '--seconds',
+    '2',
+  );
+  assert.equal(status, 1);
+  assert.equal(totals, '2 passed, 2 failed, 0 skipped');
+  assert.match(printed, /^killed, for it did not end within 2 s: loops\.test\.mjs/m);
+  assert.match(printed, /^FAILED: loops\.test\.mjs/m);
+  assert.match(printed, /^FAILED: open\.test\.mjs/m);
+});

@@ -5,6 +5,7 @@ import { run } from 'node:test';
 import { inspect } from 'node:util';
 import type { Progress } from '@kstitch/report/context';
 import { findFiles, root } from './repository.ts';
+import { killStuckChildren } from './stuck-processes.ts';
 
 /**
  * Four tiers, told apart by the file's name: what needs nothing but the repository and a compiler, what needs a downloaded kernel,
@@ -23,6 +24,11 @@ export const tiers = {
 } as const;
 
 export type Tier = keyof typeof tiers;
+
+/** A file is killed after so many times the limit of one test. */
+const FILE_LIMIT = 3;
+/** How often is looked for files beyond that, milliseconds. */
+const LOOK_EVERY = 1000;
 
 /** What `npm test` runs. */
 export const gateTiers = ['unit', 'kit', 'vm'] as const satisfies readonly Tier[];
@@ -53,12 +59,14 @@ export function findTests(tier: Tier, words: readonly string[] = []): string[] {
  *
  * @param files - below the root
  * @param filter - only tests whose names match
+ * @param seconds - a file that has not ended after so long is killed and has failed; undefined: the limit of the tier
  * @param print - takes finished lines: failures at once, slow tests, skips with their reasons, one line of totals
  */
 export async function runTier(
   tier: Tier,
   files: readonly string[],
   filter: string | undefined,
+  seconds: number | undefined,
   progress: Progress,
   print: (line: string) => void,
 ): Promise<Totals> {
@@ -74,10 +82,16 @@ export async function runTier(
       timeout: minutes * 60_000,
       ...(filter === undefined ? {} : { testNamePatterns: [filter] }),
     });
+    const limit = seconds ?? minutes * 60 * FILE_LIMIT;
+    const look = setInterval(() => {
+      for (const file of killStuckChildren(limit))
+        print(`killed, for it did not end within ${limit} s: ${relative(root, file)}`);
+    }, LOOK_EVERY);
     for await (const event of stream) reader.read(event as TestEvent);
+    clearInterval(look);
   });
-  const seconds = ((performance.now() - begin) / 1000).toFixed(1);
-  print(`${tier} tests: ${formatTotals(totals)}, ${files.length} files in ${seconds} s`);
+  const took = ((performance.now() - begin) / 1000).toFixed(1);
+  print(`${tier} tests: ${formatTotals(totals)}, ${files.length} files in ${took} s`);
   return totals;
 }
 

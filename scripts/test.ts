@@ -9,9 +9,16 @@ import { findTests, formatTotals, runTier, type Tier, type Totals, tiers } from 
  *
  *   node scripts/test.ts unit
  *   node scripts/test.ts vm --filter 'reloads'
- *   node scripts/test.ts elf/src/read
+ *   node scripts/test.ts elf/src/read --seconds 10
+ *
+ * @param filter - only tests whose names match
+ * @param seconds - a file that takes longer is killed and has failed; undefined: the limit of its tier
  */
-export async function runTests(words: readonly string[], filter: string | undefined): Promise<Totals> {
+export async function runTests(
+  words: readonly string[],
+  filter: string | undefined,
+  seconds: number | undefined,
+): Promise<Totals> {
   const named = words.filter((word): word is Tier => word in tiers);
   const paths = words.filter(word => !(word in tiers));
   const sum: Totals = { passed: 0, failed: 0, skipped: 0 };
@@ -24,7 +31,7 @@ export async function runTests(words: readonly string[], filter: string | undefi
     if (named.length > 0 && !named.includes(tier)) continue;
     const files = findTests(tier, paths);
     if (files.length === 0) continue;
-    const totals = await runTier(tier, files, filter, progress, line => progress.note(line));
+    const totals = await runTier(tier, files, filter, seconds, progress, line => progress.note(line));
     sum.passed += totals.passed;
     sum.failed += totals.failed;
     sum.skipped += totals.skipped;
@@ -36,9 +43,10 @@ export async function runTests(words: readonly string[], filter: string | undefi
 if (import.meta.main) {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { filter: { type: 'string' } },
+    options: { filter: { type: 'string' }, seconds: { type: 'string' } },
   });
-  const totals = await runTests(positionals, values.filter);
+  const seconds = values.seconds === undefined ? undefined : Number(values.seconds);
+  const totals = await runTests(positionals, values.filter, seconds);
   console.log(formatTotals(totals));
   // Nothing run is nothing tested: a mistyped word must not look like success.
   process.exit(totals.failed > 0 || totals.passed + totals.skipped === 0 ? 1 : 0);

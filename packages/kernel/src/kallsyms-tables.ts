@@ -179,7 +179,7 @@ function findNamesBefore(section: SectionView, markersAt: number, range: CountRa
     last = value;
   }
   // Names begin as far before as their last 256 entries, which no marker tells the length of, are long.
-  const nearest = markersAt - last - alignment;
+  const nearest = markersAt - last - shortestName;
   const farthest = Math.max(alignment, markersAt - last - symbolsPerMarker * longestName - alignment);
   for (let start = nearest - (nearest % alignment); start >= farthest; start -= alignment) {
     const count = view.getUint32(start - alignment, littleEndian);
