@@ -73,6 +73,19 @@ test('a descriptor in a shared section is known by its contents, not by its plac
   assert.deepEqual(compareTexts(before, changed).changed, ['f']);
 });
 
+test('code without a symbol is known by its instructions, not by its place', skip, async () => {
+  const use = (name: string, bit: number) => `
+    int ${name}(int x)
+    {
+      __asm__ goto("jmp 6f\\n.pushsection .altinstr_aux,\\"ax\\"\\n6: testb $${bit}, caps+4(%%rip)\\njnz %l[yes]\\njmp %l[no]\\n.popsection" : : : : yes, no);
+    yes: return x + 1;
+    no: return x;
+    }`;
+  const before = await textOf(use('f', 1) + use('g', 2));
+  assert.deepEqual(compareTexts(before, await textOf(use('g', 2))).changed, []);
+  assert.deepEqual(compareTexts(before, await textOf(use('f', 1) + use('g', 4))).changed, ['g']);
+});
+
 test('initial data, its relocations and the size of zeroed data are compared', skip, async () => {
   const source = 'extern int a, b; int *where = &a; int value = 1; int zeroed[4];\n';
   const before = await textOf(source);

@@ -72,15 +72,18 @@ class Targets {
   /** By section without instructions. */
   readonly relocations: ReadonlyMap<string, readonly DataRelocation[]>;
   readonly #symbols: ReadonlyMap<string, readonly NamedRange[]>;
+  /** Instructions by section and address. */
+  readonly #code: ReadonlyMap<string, ReadonlyMap<number, string>>;
   /** Where the compiler's own labels stand, which the assembler keeps for what is mergeable: `.LC148`. */
   readonly #labels: ReadonlyMap<string, { readonly section: string; readonly offset: number }>;
 
-  constructor({ headers, contents, relocations, symbols }: ObjdumpOutput) {
+  constructor({ disassembly, headers, contents, relocations, symbols }: ObjdumpOutput) {
     // Lines `  9 .text.f  00000040  … ALLOC, LOAD, RELOC, READONLY, CODE`.
     this.code = new Set([...headers.matchAll(/^ *\d+ (\S+) .*\bCODE\b.*$/gm)].map(match => match[1] ?? ''));
     this.contents = readContents(contents);
     this.relocations = readRelocations(relocations);
     this.#symbols = readSymbols(symbols);
+    this.#code = readInstructions(disassembly);
     this.#labels = new Map(
       [...this.#symbols].flatMap(([section, ranges]) =>
         ranges
@@ -116,10 +119,29 @@ class Targets {
     const object = this.#symbols
       .get(section)
       ?.find(({ kind, start, end }) => kind !== 'label' && start <= offset && offset < end);
-    if (object === undefined) return withOffset(section, offset);
+    if (object === undefined) return this.#showCode(section, offset) ?? withOffset(section, offset);
     const shown = withOffset(object.name, offset - object.start);
     const descriptor = deep && object.name.startsWith('__UNIQUE_ID_');
     return descriptor ? `${shown} {${this.#showObject(section, object)}}` : shown;
+  }
+
+  /**
+   * @returns the instructions from there to the first that leaves; undefined where none begins. Sections like `.altinstr_aux` hold
+   *   pieces of code without symbols, which stand elsewhere when another function has one less.
+   */
+  #showCode(section: string, offset: number): string | undefined {
+    const lines = this.#code.get(section);
+    const piece: string[] = [];
+    for (let at = offset; ; ) {
+      const [, , bytes = '', words = '', relocations = ''] = instruction.exec(lines?.get(at) ?? '') ?? [];
+      if (bytes === '') return piece.length === 0 ? undefined : `{${piece.join('; ')}}`;
+      piece.push(bytes.trim());
+      for (const [, place = '', type = '', target = ''] of relocations.matchAll(relocation)) {
+        piece.push(`+${Number.parseInt(place, 16) - at} ${type} ${normaliseNames(target)}`);
+      }
+      if (/^(?:jmp|ret)/.test(words)) return `{${piece.join('; ')}}`;
+      at += bytes.trim().split(' ').length;
+    }
   }
 
   #showConstant(section: string, offset: number): string {
@@ -189,6 +211,23 @@ function readSymbols(text: string): ReadonlyMap<string, readonly NamedRange[]> {
 
 const instruction = /^ *([0-9a-f]+):\t((?:[0-9a-f]{2} )+) *\t?([^\t]*)((?:\t[0-9a-f]+: R_\S+\t\S+)*)\s*$/;
 
+/** @returns the lines of `objdump --disassemble` by section and address */
+function readInstructions(disassembly: string): ReadonlyMap<string, ReadonlyMap<number, string>> {
+  const sections = disassembly.split(/^Disassembly of section /m).slice(1);
+  return new Map(
+    sections.map(part => {
+      const lines = part.split('\n').flatMap(line => {
+        const address = instruction.exec(line)?.[1];
+        return address === undefined ? [] : [[Number.parseInt(address, 16), line] as const];
+      });
+      return [part.slice(0, part.indexOf(':\n')), new Map(lines)];
+    }),
+  );
+}
+
+/** Behind an instruction. */
+const relocation = /\t([0-9a-f]+): (R_\S+)\t(\S+)/g;
+
 /** What stands below each `ADDRESS <NAME>:`; without a function there, the section gives the name. */
 function* readCode(disassembly: string, names: Targets): Generator<{ name: string; text: string }> {
   for (const part of disassembly.split(/^Disassembly of section /m).slice(1)) {
@@ -212,14 +251,12 @@ function showInstruction(line: string, start: number, end: number, names: Target
   const next = at + bytes.trim().split(' ').length;
   return [
     `${(at - start).toString(16)}: ${bytes.trim()} ${words.split(' ', 1)[0]}`,
-    ...[...relocations.matchAll(/\t([0-9a-f]+): (R_\S+)\t(\S+)/g)].map(
-      ([, place = '', type = '', target = '']) => {
-        const offset = Number.parseInt(place, 16);
-        // Relative to the field; the processor counts from the instruction's end.
-        const correction = /PC|PLT/.test(type) ? next - offset : 0;
-        return `  +${(offset - at).toString(16)} ${type} ${names.show(target, correction)}`;
-      },
-    ),
+    ...[...relocations.matchAll(relocation)].map(([, place = '', type = '', target = '']) => {
+      const offset = Number.parseInt(place, 16);
+      // Relative to the field; the processor counts from the instruction's end.
+      const correction = /PC|PLT/.test(type) ? next - offset : 0;
+      return `  +${(offset - at).toString(16)} ${type} ${names.show(target, correction)}`;
+    }),
   ];
 }
 
