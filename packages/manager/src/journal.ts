@@ -4,7 +4,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileError } from '@kstitch/host/files';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
@@ -74,7 +74,8 @@ export class Journal {
       try {
         // A line that was cut off must not swallow this one.
         const lead = endsWithLine(file) ? '' : '\n';
-        writeSync(file, `${lead}${JSON.stringify(entry)}\n`);
+        // Not writeSync(), which on a disk that becomes full may write a part and say nothing.
+        writeFileSync(file, `${lead}${JSON.stringify(entry)}\n`);
         fsyncSync(file);
       } finally {
         closeSync(file);
@@ -82,6 +83,17 @@ export class Journal {
       syncFolder(dirname(this.path));
     } catch (error) {
       throw fileError(`write '${this.path}'`, error);
+    }
+  }
+
+  /** As {@link append}; what cannot be written is a caution, one a run. */
+  appendIfPossible(entry: JournalEntry, diagnostics: Diagnostic[]): void {
+    try {
+      this.append(entry);
+    } catch (error) {
+      if (!(error instanceof KstitchError)) throw error;
+      if (!diagnostics.some(({ code }) => code === 'journal-incomplete'))
+        diagnostics.push(diagnostic('journal-incomplete', {}, error.message));
     }
   }
 }
@@ -94,7 +106,7 @@ export interface JournalAction {
 
 /**
  * Writes that an action begins. What cannot be written later on, because the disk is full by then, is a caution: the kernel must
- * not be left half way for the sake of a line.
+ * not be left half way for the sake of a line. An `unload` begins even so: who takes a livepatch back may have every reason to.
  *
  * @throws KstitchError - `host-disk-full`, `host-file-failed`: nothing was begun
  */
@@ -106,30 +118,26 @@ export function beginAction(
   diagnostics: Diagnostic[],
 ): JournalAction {
   const id = randomBytes(4).toString('hex');
-  const write = (phase: JournalEntry['phase'], result?: string, notes?: readonly string[]): void =>
-    journal.append({
-      at: new Date().toISOString(),
-      boot: kernel.bootId,
-      kernel: kernel.release,
-      action,
-      livepatch,
-      id,
-      phase,
-      ...(result === undefined ? {} : { result }),
-      ...(notes === undefined || notes.length === 0 ? {} : { notes }),
-    });
-  const writeIfPossible = (...line: Parameters<typeof write>): void => {
-    try {
-      write(...line);
-    } catch (error) {
-      if (!(error instanceof KstitchError)) throw error;
-      diagnostics.push(diagnostic('journal-incomplete', {}, error.message));
-    }
-  };
-  write('begin');
+  const entry = (
+    phase: JournalEntry['phase'],
+    result?: string,
+    notes: readonly string[] = [],
+  ): JournalEntry => ({
+    at: new Date().toISOString(),
+    boot: kernel.bootId,
+    kernel: kernel.release,
+    action,
+    livepatch,
+    id,
+    phase,
+    ...(result === undefined ? {} : { result }),
+    ...(notes.length === 0 ? {} : { notes }),
+  });
+  if (action === 'unload') journal.appendIfPossible(entry('begin'), diagnostics);
+  else journal.append(entry('begin'));
   return {
-    step: (result, notes) => writeIfPossible('step', result, notes),
-    end: (result, notes) => writeIfPossible('end', result, notes),
+    step: (result, notes) => journal.appendIfPossible(entry('step', result, notes), diagnostics),
+    end: (result, notes) => journal.appendIfPossible(entry('end', result, notes), diagnostics),
   };
 }
 

@@ -42,7 +42,7 @@ export async function alone<T>(
     context,
     'livepatches',
     async () => {
-      closeInterrupted(manager);
+      closeInterrupted(context, manager);
       return await work(manager.journal.read().entries);
     },
     manager.stateDirectory,
@@ -50,16 +50,19 @@ export async function alone<T>(
 }
 
 /** The kernel's state is the truth; the journal is made to agree with it. */
-function closeInterrupted({ machine, kernel, journal }: Manager): void {
+function closeInterrupted({ diagnostics }: Context, { machine, kernel, journal }: Manager): void {
   for (const entry of findUnfinished(journal.read().entries, kernel.bootId)) {
     const phase = readLivepatch(machine, entry.livepatch)?.phase;
-    journal.append({
-      ...entry,
-      at: new Date().toISOString(),
-      phase: 'end',
-      result: 'interrupted',
-      notes: [`found later: ${phase ?? 'not loaded'}`],
-    });
+    journal.appendIfPossible(
+      {
+        ...entry,
+        at: new Date().toISOString(),
+        phase: 'end',
+        result: 'interrupted',
+        notes: [`found later: ${phase ?? 'not loaded'}`],
+      },
+      diagnostics,
+    );
   }
 }
 

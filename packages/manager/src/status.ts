@@ -1,5 +1,6 @@
 /** What is known about the livepatches of the running kernel, from the kernel and from what kstitch wrote down. */
 import type { Bundle } from '@kstitch/livepatch/bundle';
+import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import { type Attestation, attest } from './attest.ts';
 import { findUnfinished, type JournalEntry } from './journal.ts';
 import { times } from './limits.ts';
@@ -67,6 +68,17 @@ export function attestAll(
       return attestation === undefined ? [] : [[name, attestation]];
     }),
   );
+}
+
+/** @returns that what kstitch wrote down of livepatches is not for our eyes: it lies in root's folder */
+export function tellHidden(
+  { livepatches }: MachineStatus,
+  userId: number | undefined = process.geteuid?.(),
+): Diagnostic[] {
+  const hidden = livepatches.filter(({ known }) => !known);
+  if (userId === 0 || hidden.length === 0) return [];
+  const names = hidden.map(({ name }) => `'${name}'`).join(', ');
+  return [diagnostic('list-not-root', {}, `what is in ${names}, and since when, only root may read`)];
 }
 
 function judgeHealth(livepatches: readonly LivepatchStatus[]): Health {

@@ -27,10 +27,11 @@ export function addStatus(program: Command, run: Run): void {
   command.action((options: CommonOptions) =>
     run('status', options, async context => {
       const { openManager } = await import('@kstitch/manager/manager');
-      const { attestAll, readStatus } = await import('@kstitch/manager/status');
+      const { attestAll, readStatus, tellHidden } = await import('@kstitch/manager/status');
       const manager = openManager();
       const status = await readStatus(manager);
       const attested = attestAll(manager, status);
+      context.diagnostics.push(...tellHidden(status));
       const { damagedJournalLines: damaged } = status;
       if (damaged > 0)
         context.diagnostics.push(

@@ -20,6 +20,20 @@ export const managerCodes = {
     help: "give the path of NAME.ko, or a name that 'kstitch history' shows for this kernel",
     example: "find livepatch 'ext4': no file, and none of that name was loaded into '6.1.0-55-cloud-amd64'",
   },
+  'load-source-patch': {
+    kind: 'error',
+    meaning:
+      'What was to be loaded is a patch of the source code. The kernel loads modules, which are built from it.',
+    help: "build a livepatch of it with 'kstitch build', and load the NAME.ko that it writes",
+    example: "load 'fix.patch': it is a patch of the source, the kernel loads modules",
+  },
+  'list-not-root': {
+    kind: 'caution',
+    meaning:
+      'What is known about the livepatches, which patches are in them and when they were loaded, only root may read. The list has what the kernel tells everybody.',
+    help: "run 'kstitch list' as root, or with sudo",
+    example: "what is in 'kstitch_ext4_mballoc_1a2b3c4d', and since when, only root may read",
+  },
   'load-module-changed': {
     kind: 'refusal',
     meaning:
