@@ -13,7 +13,7 @@ import { limits } from './limits.ts';
 import { Machine } from './machine.ts';
 
 /** `repair`: what an action that was killed left behind was looked at and written down. */
-export type Action = 'load' | 'unload' | 'force' | 'repair';
+export type Action = 'load' | 'unload' | 'force' | 'repair' | 'reload';
 
 export interface JournalEntry {
   /** ISO 8601, UTC. */
@@ -23,6 +23,8 @@ export interface JournalEntry {
   readonly kernel: string;
   readonly action: Action;
   readonly livepatch: string;
+  /** Of `reload`: the module that is loaded again. */
+  readonly target?: string;
   /** The same in both lines of an action. */
   readonly id: string;
   /** `step` stands between the two: the livepatch is disabled, its module not yet removed. */
@@ -34,7 +36,7 @@ export interface JournalEntry {
 }
 
 const phases: readonly string[] = ['begin', 'step', 'end'] satisfies JournalEntry['phase'][];
-const actions: readonly string[] = ['load', 'unload', 'force', 'repair'] satisfies Action[];
+const actions: readonly string[] = ['load', 'unload', 'force', 'repair', 'reload'] satisfies Action[];
 
 export interface JournalText {
   readonly entries: readonly JournalEntry[];
@@ -116,6 +118,7 @@ export function beginAction(
   action: Action,
   livepatch: string,
   diagnostics: Diagnostic[],
+  target?: string,
 ): JournalAction {
   const id = randomBytes(4).toString('hex');
   const entry = (
@@ -128,6 +131,7 @@ export function beginAction(
     kernel: kernel.release,
     action,
     livepatch,
+    ...(target === undefined ? {} : { target }),
     id,
     phase,
     ...(result === undefined ? {} : { result }),
@@ -160,7 +164,10 @@ function parseEntry(line: string): JournalEntry | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { at, boot, kernel, action, livepatch, id, phase, result, notes } = value as Record<string, unknown>;
+  const { at, boot, kernel, action, livepatch, target, id, phase, result, notes } = value as Record<
+    string,
+    unknown
+  >;
   const texts = [at, boot, kernel, action, livepatch, id, phase];
   if (!texts.every(text => typeof text === 'string')) return undefined;
   if (!phases.includes(String(phase)) || !actions.includes(String(action))) return undefined;
@@ -171,6 +178,7 @@ function parseEntry(line: string): JournalEntry | undefined {
     kernel: String(kernel),
     action: action as Action,
     livepatch: String(livepatch),
+    ...(typeof target === 'string' ? { target } : {}),
     id: String(id),
     phase: phase as JournalEntry['phase'],
     ...(typeof result === 'string' ? { result } : {}),

@@ -207,6 +207,60 @@ export const managerCodes = {
     help: 'nothing to do: it does no harm; it is gone after the next boot',
     example: "'kstitch_pipe_9b976137' is disabled, its module stays loaded",
   },
+  'reload-not-needed': {
+    kind: 'nothing',
+    meaning:
+      'The module is not loaded, or can be removed and loaded as ever: no livepatch that is active keeps it from that, or the kernel is 6.3 or later.',
+    help: 'modprobe -r MODULE && modprobe MODULE',
+    example: "reload 'loop': no livepatch is in the way",
+  },
+  'reload-livepatch-stays': {
+    kind: 'refusal',
+    meaning:
+      'The livepatch that patches the module cannot be taken out of force for a while and be put back: kstitch did not load it, its module may not be removed, or other livepatches are active beside it.',
+    help: 'boot again to load the module afresh, or unload the livepatches by hand',
+    example: "'kstitch_loop_1a2b3c4d' cannot be taken out and put back: its module may not be removed",
+  },
+  'reload-module-busy': {
+    kind: 'retry',
+    meaning: 'The module is in use: by other modules, by devices, or by file systems that are mounted.',
+    help: "end what uses it: 'lsmod' shows modules, 'losetup', 'mount' and 'ip link' devices",
+    example: "module 'loop' is in use",
+  },
+  'reload-module-unknown': {
+    kind: 'refusal',
+    meaning: 'modprobe does not find the module, so that it could be removed and not be loaded again.',
+    help: "put it where modprobe finds it, below /lib/modules, and run 'depmod'",
+    example: "modprobe finds no module 'loop' to load again",
+  },
+  'reload-declined': {
+    kind: 'error',
+    meaning:
+      'Fixes are out of force while a module is loaded again, so that it asks first. The answer was not yes, or nobody is there to answer.',
+    help: 'answer y, or use --yes',
+    example: "reload 'loop': not confirmed",
+  },
+  'reload-module-failed': {
+    kind: 'error',
+    meaning:
+      'The module could not be removed, or not be loaded again; the words of the tool and of the kernel stand below the message. The livepatch is in force again.',
+    help: 'read the words above; modprobe MODULE loads a module that is not loaded',
+    example: "reload 'loop': it could not be removed",
+  },
+  'reload-not-restored': {
+    kind: 'error',
+    meaning:
+      'The livepatch that was taken out of force to load the module again is not in force; why stands below the message.',
+    help: "run the same command again: it goes on from there; 'kstitch status' shows what is",
+    example: "reload 'loop': 'kstitch_loop_1a2b3c4d' could not be put back",
+  },
+  'reload-unfinished': {
+    kind: 'caution',
+    meaning:
+      'A run of `kstitch reload-target` was killed, or could not go on: a livepatch is out of force, or the module is not loaded.',
+    help: 'run the same command again: it goes on from there',
+    example: "loading module 'loop' again did not end: 'kstitch_loop_1a2b3c4d' is not in force",
+  },
   'journal-incomplete': {
     kind: 'caution',
     meaning:
