@@ -234,6 +234,24 @@ for (const [when, kill, rest] of kills) {
   });
 }
 
+test('a run that goes on and is killed at once loses nothing of what the first one did', {
+  skip,
+}, async t => {
+  const machine = await patchedModule(t);
+  const { machine: files, journal, kernel } = machine.manager;
+  const begin = () => beginAction(journal, kernel, 'reload', ext4Name, [], 'loop');
+  begin().step('target loaded');
+  const [first] = journal.read().entries;
+  begin();
+  machine.disable();
+  const left = findUnfinishedReload(files, journal.read().entries, kernel.bootId);
+  assert.deepEqual([left?.reloaded, left?.since], [true, Date.parse(first?.at ?? '')]);
+  // What was settled meanwhile is no part of a later reload.
+  beginAction(journal, kernel, 'load', ext4Name, []).end('attested');
+  begin();
+  assert.equal(findUnfinishedReload(files, journal.read().entries, kernel.bootId)?.reloaded, false);
+});
+
 test('a module that does not go or does not come is told, and the livepatch is back', { skip }, async t => {
   const { manager, calls } = await patchedModule(t);
   standIn(

@@ -38,20 +38,28 @@ export function findUnfinishedReload(
   entries: readonly JournalEntry[],
   bootId: string,
 ): UnfinishedReload | undefined {
-  const ofBoot = entries.filter(({ boot }) => boot === bootId);
-  const began = ofBoot.findLast(({ action, phase }) => action === 'reload' && phase === 'begin');
+  // From the first run that did not end: those that went on with it and were killed too belong to it.
+  let runs: JournalEntry[] = [];
+  let decided = false;
+  for (const entry of entries.filter(({ boot }) => boot === bootId)) {
+    const { action, phase, result, livepatch } = entry;
+    if (action === 'reload') {
+      if (phase === 'begin' && decided) runs = [];
+      if (phase === 'begin') decided = false;
+      runs.push(entry);
+      if (phase === 'end' && settled.includes(result)) runs = [];
+    }
+    // The livepatch, or another in its place, was put into force by hand, or it was taken out for good.
+    if (phase !== 'end') continue;
+    if (action === 'load' && inForce.includes(result)) decided = true;
+    if (action === 'unload' && livepatch === runs[0]?.livepatch) decided = true;
+  }
+  const [began] = runs;
   if (began?.target === undefined) return undefined;
-  const { livepatch, target, id } = began;
-  const own = ofBoot.filter(entry => entry.id === id);
-  if (own.some(({ phase, result }) => phase === 'end' && settled.includes(result))) return undefined;
 
-  const later = ofBoot.slice(ofBoot.indexOf(began) + 1).filter(({ phase }) => phase === 'end');
-  const decided = later.some(
-    ({ action, livepatch: name, result }) =>
-      (action === 'load' && inForce.includes(result)) || (action === 'unload' && name === livepatch),
-  );
+  const { livepatch, target } = began;
   const loaded = readModules(machine).some(({ name }) => name === target);
-  const has = (step: string) => own.some(({ result }) => result === step);
+  const has = (step: string) => runs.some(({ result }) => result === step);
   const left = {
     livepatch,
     target,

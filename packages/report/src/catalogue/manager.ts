@@ -218,7 +218,7 @@ export const managerCodes = {
     kind: 'refusal',
     meaning:
       'The livepatch that patches the module cannot be taken out of force for a while and be put back: kstitch did not load it, its module may not be removed, or other livepatches are active beside it.',
-    help: 'boot again to load the module afresh, or unload the livepatches by hand',
+    help: 'boot again to load the module afresh; or build the livepatch again under another --name, unload this one, load the module again, and load the new one',
     example: "'kstitch_loop_1a2b3c4d' cannot be taken out and put back: its module may not be removed",
   },
   'reload-module-busy': {
