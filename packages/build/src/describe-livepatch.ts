@@ -3,7 +3,8 @@ import type { PatchReason } from '@kstitch/diff/carry-by-callers';
 import type { Extraction } from '@kstitch/diff/extract';
 import { BUNDLE_SCHEMA, type Bundle, type BundleFunction, findCves } from '@kstitch/livepatch/bundle';
 import { inspectLivepatch } from '@kstitch/livepatch/inspect';
-import { type LivepatchPlan, VMLINUX } from '@kstitch/livepatch/plan';
+import { modulesNotReloadable } from '@kstitch/livepatch/module-reload';
+import type { LivepatchPlan } from '@kstitch/livepatch/plan';
 import type { Diagnostic } from '@kstitch/report/diagnostic';
 import { version } from '@kstitch/report/version';
 import type { PatchedUnit } from './build-livepatch.ts';
@@ -135,14 +136,8 @@ function newSymbols({ command, difference: { selection } }: PatchedUnit): Bundle
     }));
 }
 
-/** Before 6.3 nothing clears klp relocations when a patched module goes (arch/x86/kernel/module.c: clear_relocate_add()). */
 function reloadCautions(kernel: ShippedKernel, plan: LivepatchPlan): string[] {
-  const [major = 0, minor = 0] = kernel.kit.series.split('.').map(Number);
-  if (major > 6 || (major === 6 && minor >= 3)) return [];
-  const gates = new Set(
-    plan.references.filter(r => r.gate !== VMLINUX && r.object !== VMLINUX).map(r => r.gate),
+  return modulesNotReloadable(kernel.kit.series, plan.references).map(
+    gate => `module '${gate}' cannot be loaded again while this livepatch is loaded`,
   );
-  return [...gates]
-    .sort()
-    .map(gate => `module '${gate}' cannot be loaded again while this livepatch is loaded`);
 }

@@ -5,16 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { readAnswers } from '@kstitch/testkit/guest-root';
-import {
-  buildTrials,
-  type GuestLivepatches,
-  type GuestRun,
-  runWithKstitch,
-} from '@kstitch/testkit/manager-guest';
+import { buildTrials, type GuestRun, runWithKstitch, type Trials } from '@kstitch/testkit/manager-guest';
 
 const folder = mkdtempSync(join(tmpdir(), 'kstitch-test-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
-let trials: GuestLivepatches;
+let trials: Trials;
 before(async () => {
   trials = await buildTrials(folder);
 });

@@ -10,6 +10,7 @@ import { addKernel } from './commands/kernel.ts';
 import { addList } from './commands/list.ts';
 import { addLoad } from './commands/load.ts';
 import { addProve } from './commands/prove.ts';
+import { addReloadTarget } from './commands/reload-target.ts';
 import { addReview } from './commands/review.ts';
 import { addStatus } from './commands/status.ts';
 import { addUnload } from './commands/unload.ts';
@@ -85,6 +86,7 @@ Example:
   addProve(program, run);
   addLoad(program, run);
   addUnload(program, run);
+  addReloadTarget(program, run);
   addList(program, run);
   addStatus(program, run);
   addExplain(program, run);

@@ -53,7 +53,8 @@ async function takeLock(context: Context, name: string, file: string): Promise<(
       file,
       'sh',
       '-c',
-      'echo "$2" > "$1" && echo held && exec cat',
+      // The number is for messages alone: on a full disk it is not written, and what is undone there needs the lock.
+      'echo "$2" > "$1"; echo held && exec cat',
       'sh',
       file,
       String(process.pid),

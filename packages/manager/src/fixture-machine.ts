@@ -114,9 +114,9 @@ export function finishWhenReversed(machine: Machine, name: string, enabled: '0' 
 }
 
 /**
- * Puts a shell script in front of PATH: `insmod` and `rmmod` change the machine that the tests run on, which is none of theirs.
+ * Puts a shell script in front of PATH: `insmod`, `rmmod` and `modprobe` change the machine that the tests run on, which is none of theirs.
  */
-export function standIn(t: TestContext, tool: 'insmod' | 'rmmod', script: string): void {
+export function standIn(t: TestContext, tool: 'insmod' | 'rmmod' | 'modprobe', script: string): void {
   const folder = temporary(t);
   writeFileSync(join(folder, tool), `#!/bin/sh\n${script}\n`);
   chmodSync(join(folder, tool), 0o755);

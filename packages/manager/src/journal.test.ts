@@ -99,3 +99,16 @@ test('what cannot be written any more is a caution, and nothing begins that cann
   );
   assert.throws(() => beginAction(journal, kernel, 'load', 'a', diagnostics), { code: 'host-file-failed' });
 });
+
+test('what takes a livepatch back begins even where nothing can be written, and says so once', t => {
+  const journal = new Journal(temporary(t));
+  mkdirSync(journal.path);
+  const diagnostics: Diagnostic[] = [];
+  const action = beginAction(journal, kernel, 'unload', 'a', diagnostics);
+  action.step('disabled');
+  action.end('removed');
+  assert.deepEqual(
+    diagnostics.map(({ code }) => code),
+    ['journal-incomplete'],
+  );
+});

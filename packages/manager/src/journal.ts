@@ -4,7 +4,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileError } from '@kstitch/host/files';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
@@ -13,7 +13,7 @@ import { limits } from './limits.ts';
 import { Machine } from './machine.ts';
 
 /** `repair`: what an action that was killed left behind was looked at and written down. */
-export type Action = 'load' | 'unload' | 'force' | 'repair';
+export type Action = 'load' | 'unload' | 'force' | 'repair' | 'reload';
 
 export interface JournalEntry {
   /** ISO 8601, UTC. */
@@ -23,6 +23,8 @@ export interface JournalEntry {
   readonly kernel: string;
   readonly action: Action;
   readonly livepatch: string;
+  /** Of `reload`: the module that is loaded again. */
+  readonly target?: string;
   /** The same in both lines of an action. */
   readonly id: string;
   /** `step` stands between the two: the livepatch is disabled, its module not yet removed. */
@@ -34,7 +36,7 @@ export interface JournalEntry {
 }
 
 const phases: readonly string[] = ['begin', 'step', 'end'] satisfies JournalEntry['phase'][];
-const actions: readonly string[] = ['load', 'unload', 'force', 'repair'] satisfies Action[];
+const actions: readonly string[] = ['load', 'unload', 'force', 'repair', 'reload'] satisfies Action[];
 
 export interface JournalText {
   readonly entries: readonly JournalEntry[];
@@ -74,7 +76,8 @@ export class Journal {
       try {
         // A line that was cut off must not swallow this one.
         const lead = endsWithLine(file) ? '' : '\n';
-        writeSync(file, `${lead}${JSON.stringify(entry)}\n`);
+        // Not writeSync(), which on a disk that becomes full may write a part and say nothing.
+        writeFileSync(file, `${lead}${JSON.stringify(entry)}\n`);
         fsyncSync(file);
       } finally {
         closeSync(file);
@@ -82,6 +85,17 @@ export class Journal {
       syncFolder(dirname(this.path));
     } catch (error) {
       throw fileError(`write '${this.path}'`, error);
+    }
+  }
+
+  /** As {@link append}; what cannot be written is a caution, one a run. */
+  appendIfPossible(entry: JournalEntry, diagnostics: Diagnostic[]): void {
+    try {
+      this.append(entry);
+    } catch (error) {
+      if (!(error instanceof KstitchError)) throw error;
+      if (!diagnostics.some(({ code }) => code === 'journal-incomplete'))
+        diagnostics.push(diagnostic('journal-incomplete', {}, error.message));
     }
   }
 }
@@ -94,7 +108,7 @@ export interface JournalAction {
 
 /**
  * Writes that an action begins. What cannot be written later on, because the disk is full by then, is a caution: the kernel must
- * not be left half way for the sake of a line.
+ * not be left half way for the sake of a line. An `unload` begins even so: who takes a livepatch back may have every reason to.
  *
  * @throws KstitchError - `host-disk-full`, `host-file-failed`: nothing was begun
  */
@@ -104,32 +118,30 @@ export function beginAction(
   action: Action,
   livepatch: string,
   diagnostics: Diagnostic[],
+  target?: string,
 ): JournalAction {
   const id = randomBytes(4).toString('hex');
-  const write = (phase: JournalEntry['phase'], result?: string, notes?: readonly string[]): void =>
-    journal.append({
-      at: new Date().toISOString(),
-      boot: kernel.bootId,
-      kernel: kernel.release,
-      action,
-      livepatch,
-      id,
-      phase,
-      ...(result === undefined ? {} : { result }),
-      ...(notes === undefined || notes.length === 0 ? {} : { notes }),
-    });
-  const writeIfPossible = (...line: Parameters<typeof write>): void => {
-    try {
-      write(...line);
-    } catch (error) {
-      if (!(error instanceof KstitchError)) throw error;
-      diagnostics.push(diagnostic('journal-incomplete', {}, error.message));
-    }
-  };
-  write('begin');
+  const entry = (
+    phase: JournalEntry['phase'],
+    result?: string,
+    notes: readonly string[] = [],
+  ): JournalEntry => ({
+    at: new Date().toISOString(),
+    boot: kernel.bootId,
+    kernel: kernel.release,
+    action,
+    livepatch,
+    ...(target === undefined ? {} : { target }),
+    id,
+    phase,
+    ...(result === undefined ? {} : { result }),
+    ...(notes.length === 0 ? {} : { notes }),
+  });
+  if (action === 'unload') journal.appendIfPossible(entry('begin'), diagnostics);
+  else journal.append(entry('begin'));
   return {
-    step: (result, notes) => writeIfPossible('step', result, notes),
-    end: (result, notes) => writeIfPossible('end', result, notes),
+    step: (result, notes) => journal.appendIfPossible(entry('step', result, notes), diagnostics),
+    end: (result, notes) => journal.appendIfPossible(entry('end', result, notes), diagnostics),
   };
 }
 
@@ -152,7 +164,10 @@ function parseEntry(line: string): JournalEntry | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { at, boot, kernel, action, livepatch, id, phase, result, notes } = value as Record<string, unknown>;
+  const { at, boot, kernel, action, livepatch, target, id, phase, result, notes } = value as Record<
+    string,
+    unknown
+  >;
   const texts = [at, boot, kernel, action, livepatch, id, phase];
   if (!texts.every(text => typeof text === 'string')) return undefined;
   if (!phases.includes(String(phase)) || !actions.includes(String(action))) return undefined;
@@ -163,6 +178,7 @@ function parseEntry(line: string): JournalEntry | undefined {
     kernel: String(kernel),
     action: action as Action,
     livepatch: String(livepatch),
+    ...(typeof target === 'string' ? { target } : {}),
     id: String(id),
     phase: phase as JournalEntry['phase'],
     ...(typeof result === 'string' ? { result } : {}),

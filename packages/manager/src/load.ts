@@ -35,6 +35,9 @@ export interface LoadRequest {
   readonly force?: (name: string) => Promise<boolean>;
 }
 
+/** How long a transition may take, and what then. */
+export type Transition = Pick<LoadRequest, 'timeoutSeconds' | 'force'>;
+
 export interface LoadResult {
   readonly livepatch: string;
   /** `checked`: by a dry run. `already`: it was in force before. */
@@ -96,19 +99,32 @@ export async function loadLivepatch(
     // What is loaded is what was checked: the copy that only root may change.
     await store.keep(name, request.files);
     const action = beginAction(journal, kernel, 'load', name, context.diagnostics);
-    const pending = before === undefined || before.phase === 'disabled' || before.phase === 'held';
-    const insmodSeconds = pending ? await insmod(context, manager, name, action) : undefined;
-    const { watched, forced } = await seeThrough(context, manager, name, request, action);
-    const result = confirm(manager, name, action);
+    const result = await enableLivepatch(context, manager, name, request, action);
     action.end(result.attestation?.verdict ?? 'active');
-    return {
-      ...result,
-      result: 'loaded',
-      forced,
-      ...(insmodSeconds === undefined ? {} : { insmodSeconds }),
-      transitionSeconds: watched.seconds,
-    };
+    return { ...result, result: 'loaded' };
   });
+}
+
+/**
+ * From the store into force: insmod where the kernel does not have it yet, the transition, attestation. What goes wrong ends the
+ * action; what went well its owner ends.
+ */
+export async function enableLivepatch(
+  context: Context,
+  manager: Manager,
+  name: string,
+  request: Transition,
+  action: JournalAction,
+): Promise<Omit<LoadResult, 'result'>> {
+  const pending = readPhase(manager.machine, name) === undefined;
+  const insmodSeconds = pending ? await insmod(context, manager, name, action) : undefined;
+  const { watched, forced } = await seeThrough(context, manager, name, request, action);
+  return {
+    ...confirm(manager, name, action),
+    forced,
+    ...(insmodSeconds === undefined ? {} : { insmodSeconds }),
+    transitionSeconds: watched.seconds,
+  };
 }
 
 function accept(context: Context, findings: readonly Diagnostic[]): void {
@@ -158,7 +174,7 @@ async function seeThrough(
   context: Context,
   manager: Manager,
   name: string,
-  request: LoadRequest,
+  request: Transition,
   action: JournalAction,
 ): Promise<Seen> {
   try {
@@ -174,7 +190,7 @@ async function waitForEnd(
   context: Context,
   manager: Manager,
   name: string,
-  request: LoadRequest,
+  request: Transition,
   action: JournalAction,
 ): Promise<Seen> {
   const { machine, journal, kernel } = manager;

@@ -6,6 +6,7 @@ import { type KernelIdentity, readKernelIdentity } from './kernel-identity.ts';
 import { Machine } from './machine.ts';
 import { readLivepatch } from './read-livepatches.ts';
 import { Store } from './store.ts';
+import { findUnfinishedReload, tellUnfinishedReload } from './unfinished-reload.ts';
 
 /** What every action works with: the running kernel, and what kstitch wrote down about it. */
 export interface Manager {
@@ -29,7 +30,8 @@ export function openManager(machine: Machine = new Machine(), directory: string 
 }
 
 /**
- * Runs what changes the running kernel while no other kstitch does, and writes down first how actions ended that were killed.
+ * Runs what changes the running kernel while no other kstitch does, writes down first how actions ended that were killed, and
+ * tells at the end what is still to be gone on with.
  *
  * @param work - is handed the journal as it is then
  */
@@ -42,24 +44,31 @@ export async function alone<T>(
     context,
     'livepatches',
     async () => {
-      closeInterrupted(manager);
-      return await work(manager.journal.read().entries);
+      closeInterrupted(context, manager);
+      const result = await work(manager.journal.read().entries);
+      const { machine, kernel, journal } = manager;
+      const left = findUnfinishedReload(machine, journal.read().entries, kernel.bootId);
+      context.diagnostics.push(...tellUnfinishedReload(left));
+      return result;
     },
     manager.stateDirectory,
   );
 }
 
 /** The kernel's state is the truth; the journal is made to agree with it. */
-function closeInterrupted({ machine, kernel, journal }: Manager): void {
+function closeInterrupted({ diagnostics }: Context, { machine, kernel, journal }: Manager): void {
   for (const entry of findUnfinished(journal.read().entries, kernel.bootId)) {
     const phase = readLivepatch(machine, entry.livepatch)?.phase;
-    journal.append({
-      ...entry,
-      at: new Date().toISOString(),
-      phase: 'end',
-      result: 'interrupted',
-      notes: [`found later: ${phase ?? 'not loaded'}`],
-    });
+    journal.appendIfPossible(
+      {
+        ...entry,
+        at: new Date().toISOString(),
+        phase: 'end',
+        result: 'interrupted',
+        notes: [`found later: ${phase ?? 'not loaded'}`],
+      },
+      diagnostics,
+    );
   }
 }
 

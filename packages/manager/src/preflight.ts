@@ -62,7 +62,7 @@ export async function preflight(
   if (foreign.length > 0) return foreign;
   return [
     ...checkPolicy(machine, request),
-    ...checkFunctions(machine, bundle, others),
+    ...checkFunctions(machine, bundle),
     ...judgeOthers(bundle, others, request.drop),
     ...checkRoom(machine, request),
     ...others
@@ -146,17 +146,16 @@ function checkPolicy(machine: Machine, { bundle, module }: PreflightRequest): Di
 }
 
 /** Each function can be reached by ftrace, and nobody else is in its way. */
-function checkFunctions(machine: Machine, bundle: Bundle, others: readonly OtherLivepatch[]): Diagnostic[] {
+function checkFunctions(machine: Machine, bundle: Bundle): Diagnostic[] {
   const loaded = new Set(['vmlinux', ...readModules(machine).map(({ name }) => name)]);
   const wanted = bundle.objects
     .filter(({ name }) => loaded.has(name))
     .flatMap(({ name: object, functions }) => functions.map(({ name }) => ({ object, name })));
   const keys = new Set(wanted.map(keyOf));
   const livepatched = new Set(
-    others.flatMap(({ livepatch }) =>
-      livepatch.objects.flatMap(({ name: object, functions }) =>
-        functions.map(({ name }) => keyOf({ object, name })),
-      ),
+    // Its own too: one that is active is looked at before it is loaded again.
+    readLivepatches(machine).flatMap(({ objects }) =>
+      objects.flatMap(({ name: object, functions }) => functions.map(({ name }) => keyOf({ object, name }))),
     ),
   );
   const found: Diagnostic[] = [];

@@ -105,6 +105,8 @@ export interface LoadedModule {
   readonly name: string;
   /** Modules and livepatch's own hold on it. */
   readonly users: number;
+  /** Of the modules among them. */
+  readonly usedBy: readonly string[];
   /** Letters: `OEK`. */
   readonly taints: string;
 }
@@ -113,7 +115,12 @@ export interface LoadedModule {
 export function readModules(machine: Machine): LoadedModule[] {
   // kstitch_x 16384 1 - Live 0xffffffffc05ed000 (OEK)
   return Array.from(machine.lines('/proc/modules', limits.modules), line => {
-    const [name = '', , users = '0'] = line.split(' ');
-    return { name, users: Number(users), taints: /\(([A-Z]*)[+-]?\)$/.exec(line)?.[1] ?? '' };
+    const [name = '', , users = '0', usedBy = ''] = line.split(' ');
+    return {
+      name,
+      users: Number(users),
+      usedBy: usedBy.match(/[^,-]+/g) ?? [],
+      taints: /\(([A-Z]*)[+-]?\)$/.exec(line)?.[1] ?? '',
+    };
   });
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ext4Name, keep, pipeName, recordedManager, recordOf } from './fixture-machine.ts';
 import { beginAction } from './journal.ts';
-import { attestAll, readStatus } from './status.ts';
+import { attestAll, readStatus, tellHidden } from './status.ts';
 
 test('a machine without livepatches is well', async t => {
   assert.deepEqual(await readStatus(recordedManager(t, 'bare')), {
@@ -37,6 +37,18 @@ test('a livepatch of somebody else is shown, and one whose record is damaged', a
   // A record under a wrong name is not taken for another livepatch's.
   writeFileSync(join(manager.store.directory, `${ext4Name}.json`), JSON.stringify(recordOf('pipe')));
   assert.equal((await readStatus(manager)).livepatches[0]?.known, false);
+});
+
+test('who is not root is told that what is known is hidden, and root is not', async t => {
+  const manager = recordedManager(t, 'active');
+  const status = await readStatus(manager);
+  assert.deepEqual(tellHidden(status, 0), []);
+  const [finding, ...more] = tellHidden(status, 1000);
+  assert.deepEqual(more, []);
+  assert.equal(finding?.code, 'list-not-root');
+  assert.match(finding.text, new RegExp(`'${ext4Name}'.*only root`));
+  await keep(manager, recordOf('ext4'));
+  assert.deepEqual(tellHidden(await readStatus(manager), 1000), []);
 });
 
 test('a transition is stuck when it began long ago, or nobody knows when', async t => {

@@ -1,10 +1,12 @@
 /** What is known about the livepatches of the running kernel, from the kernel and from what kstitch wrote down. */
 import type { Bundle } from '@kstitch/livepatch/bundle';
+import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import { type Attestation, attest } from './attest.ts';
 import { findUnfinished, type JournalEntry } from './journal.ts';
 import { times } from './limits.ts';
 import type { Manager } from './manager.ts';
 import { type LoadedLivepatch, readLivepatches } from './read-livepatches.ts';
+import { findUnfinishedReload, type UnfinishedReload } from './unfinished-reload.ts';
 
 export interface LivepatchStatus extends LoadedLivepatch {
   /** Whether kstitch loaded it and knows what is in it. */
@@ -19,8 +21,8 @@ export interface LivepatchStatus extends LoadedLivepatch {
   readonly unload: Bundle['unload'] | undefined;
 }
 
-/** `reboot needed`: a livepatch was forced. */
-export type Health = 'well' | 'reboot needed' | 'transition stuck';
+/** `reboot needed`: a livepatch was forced. `fix withdrawn`: a reload of a module did not put its livepatch back. */
+export type Health = 'well' | 'reboot needed' | 'fix withdrawn' | 'transition stuck';
 
 export interface MachineStatus {
   readonly health: Health;
@@ -28,6 +30,8 @@ export interface MachineStatus {
   /** Actions of kstitch that neither ended nor go on: they were killed. */
   readonly unfinished: readonly JournalEntry[];
   readonly damagedJournalLines: number;
+  /** A module that was to be loaded again, when that has not come to its end. */
+  readonly unfinishedReload?: UnfinishedReload;
 }
 
 export async function readStatus({ machine, kernel, journal, store }: Manager): Promise<MachineStatus> {
@@ -48,11 +52,13 @@ export async function readStatus({ machine, kernel, journal, store }: Manager): 
       };
     }),
   );
+  const reload = findUnfinishedReload(machine, entries, kernel.bootId);
   return {
-    health: judgeHealth(livepatches),
+    health: judgeHealth(livepatches, reload),
     livepatches,
     unfinished: findUnfinished(entries, kernel.bootId),
     damagedJournalLines: damagedLines,
+    ...(reload === undefined ? {} : { unfinishedReload: reload }),
   };
 }
 
@@ -69,12 +75,24 @@ export function attestAll(
   );
 }
 
-function judgeHealth(livepatches: readonly LivepatchStatus[]): Health {
+/** @returns that what kstitch wrote down of livepatches is not for our eyes: it lies in root's folder */
+export function tellHidden(
+  { livepatches }: MachineStatus,
+  userId: number | undefined = process.geteuid?.(),
+): Diagnostic[] {
+  const hidden = livepatches.filter(({ known }) => !known);
+  if (userId === 0 || hidden.length === 0) return [];
+  const names = hidden.map(({ name }) => `'${name}'`).join(', ');
+  return [diagnostic('list-not-root', {}, `what is in ${names}, and since when, only root may read`)];
+}
+
+function judgeHealth(livepatches: readonly LivepatchStatus[], reload: UnfinishedReload | undefined): Health {
   const stuck = livepatches.some(
     ({ phase, since }) =>
       (phase === 'enabling' || phase === 'disabling') &&
       (since === undefined || Date.now() - Date.parse(since) > times.stuck * 1000),
   );
   if (stuck) return 'transition stuck';
+  if (reload !== undefined) return 'fix withdrawn';
   return livepatches.some(({ forced }) => forced) ? 'reboot needed' : 'well';
 }

@@ -58,7 +58,13 @@ export async function unloadLivepatch(
     let since = disabledAt(entries, kernel.bootId, name);
     let transitionSeconds: number | undefined;
     if (found.phase === 'active' || found.phase === 'enabling' || found.phase === 'disabling') {
-      transitionSeconds = await disable(context, manager, request, action, found.phase !== 'disabling');
+      transitionSeconds = await disableLivepatch(
+        context,
+        manager,
+        request,
+        action,
+        found.phase !== 'disabling',
+      );
       since = Date.now();
       action.step('disabled');
     }
@@ -91,11 +97,16 @@ export async function unloadLivepatch(
   });
 }
 
-/** @returns seconds */
-async function disable(
+/**
+ * Takes a livepatch out of force. What goes wrong ends the action, and the livepatch is in force again.
+ *
+ * @param begin - false when it is being disabled already
+ * @returns seconds
+ */
+export async function disableLivepatch(
   context: Context,
   { machine }: Manager,
-  { name, timeoutSeconds }: UnloadRequest,
+  { name, timeoutSeconds }: Pick<UnloadRequest, 'name' | 'timeoutSeconds'>,
   action: JournalAction,
   begin: boolean,
 ): Promise<number> {

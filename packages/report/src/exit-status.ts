@@ -8,8 +8,9 @@ export const ExitStatus = {
   nothingToDo: 3,
   tryAgain: 4,
   timedOutAndReversed: 5,
-  /** Of `status` alone, like the next. */
+  /** Of `status` alone, like the next two. */
   rebootNeeded: 10,
+  installedNotActive: 11,
   transitionStuck: 12,
   usage: 64,
   interrupted: 130,

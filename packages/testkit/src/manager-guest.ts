@@ -8,23 +8,35 @@ import { guestRootScript, makeGuestRoot } from './guest-root.ts';
 import { testKit, testRelease } from './kit.ts';
 import { blockerPatches } from './manager-patches.ts';
 
-export type TrialName = keyof Awaited<ReturnType<typeof blockerPatches>>;
-
-export interface GuestLivepatches {
+export interface GuestLivepatches<Name extends string> {
   /** Names of the modules; each lies at `/NAME.ko`, its record beside it. */
-  readonly names: Readonly<Record<TrialName, string>>;
+  readonly names: Readonly<Record<Name, string>>;
   /** By path in the guest. */
   readonly files: Readonly<Record<string, Uint8Array>>;
 }
 
+export type Trials = GuestLivepatches<keyof Awaited<ReturnType<typeof blockerPatches>>>;
+
 /** @param directory - an empty folder for what is built */
-export async function buildTrials(directory: string): Promise<GuestLivepatches> {
+export async function buildTrials(directory: string): Promise<Trials> {
+  return await buildForGuest(directory, await blockerPatches());
+}
+
+/**
+ * @param directory - an empty folder for what is built
+ * @param patches - by the livepatches' names
+ */
+export async function buildForGuest<Name extends string>(
+  directory: string,
+  patches: Readonly<Record<Name, string>>,
+  release = testRelease,
+): Promise<GuestLivepatches<Name>> {
   const files: Record<string, Uint8Array> = {};
   const built = await Promise.all(
-    Object.entries(await blockerPatches()).map(async ([name, patch]) => {
+    Object.entries<string>(patches).map(async ([name, patch]) => {
       const { bundle, modulePath, bundlePath } = await buildLivepatch(silentContext(), {
         patches: [{ name: `${name}.patch`, bytes: Buffer.from(patch, 'latin1') }],
-        release: testRelease,
+        release,
         name,
         outputDirectory: directory,
       });
@@ -33,7 +45,7 @@ export async function buildTrials(directory: string): Promise<GuestLivepatches> 
       return [name, bundle.module] as const;
     }),
   );
-  return { names: Object.fromEntries(built) as Record<TrialName, string>, files };
+  return { names: Object.fromEntries(built) as Record<Name, string>, files };
 }
 
 export interface GuestRun {
@@ -45,6 +57,9 @@ export interface GuestRun {
   /** Further words of the kernel's command line. */
   readonly commandLine?: readonly string[];
 }
+
+/** An emulated processor may stand still for as long as the machine below it has other things to do. */
+const patience = ['rcupdate.rcu_cpu_stall_timeout=300', 'watchdog_thresh=60'];
 
 /** @param directory - for the image of the guest's root */
 export async function runWithKstitch(directory: string, run: GuestRun): Promise<BootOnceResult> {
@@ -61,6 +76,6 @@ export async function runWithKstitch(directory: string, run: GuestRun): Promise<
     disks: [{ path: image, writes: 'discard' }],
     script: guestRootScript + run.script,
     timeoutSeconds: run.timeoutSeconds,
-    commandLine: run.commandLine ?? [],
+    commandLine: [...patience, ...(run.commandLine ?? [])],
   });
 }

@@ -28,8 +28,9 @@ export function addHistory(program: Command, run: Run): void {
   );
 }
 
-function oneLine({ at, kernel, action, livepatch, phase, result, notes }: JournalEntry): string {
+function oneLine({ at, kernel, action, livepatch, target, phase, result, notes }: JournalEntry): string {
   const what = phase === 'begin' ? 'begins' : (result ?? phase);
   const why = notes === undefined ? '' : ` (${notes.join('; ')})`;
-  return `${at}  ${kernel}  ${action} ${livepatch}: ${what}${why}`;
+  const of = target === undefined ? livepatch : `${target} (${livepatch})`;
+  return `${at}  ${kernel}  ${action} ${of}: ${what}${why}`;
 }

@@ -13,21 +13,25 @@ export function addList(program: Command, run: Run): void {
     );
   finish(command, ['kstitch list']);
   command.action((options: CommonOptions) =>
-    run('list', options, async () => {
+    run('list', options, async context => {
       const { openManager } = await import('@kstitch/manager/manager');
-      const { readStatus } = await import('@kstitch/manager/status');
+      const { readStatus, tellHidden } = await import('@kstitch/manager/status');
       const manager = openManager();
-      const { livepatches } = await readStatus(manager);
+      const status = await readStatus(manager);
+      const { livepatches } = status;
+      const hidden = tellHidden(status);
+      context.diagnostics.push(...hidden);
+      const others = hidden.length > 0 ? 'what it mends only root may see' : 'not loaded by kstitch';
       return {
         json: { kernel: manager.kernel.release, livepatches },
-        text: () => lines(livepatches.map(oneLine)),
+        text: () => lines(livepatches.map(livepatch => oneLine(livepatch, others))),
       };
     }),
   );
 }
 
-function oneLine({ name, phase, forced, known, cves, patches }: LivepatchStatus): string {
+function oneLine({ name, phase, forced, known, cves, patches }: LivepatchStatus, others: string): string {
   const what = cves.length > 0 ? cves : patches;
-  const mends = known ? what.join(', ') : 'not loaded by kstitch';
+  const mends = known ? what.join(', ') : others;
   return `${name}  ${phase}${forced ? ', forced' : ''}  ${mends}`.trimEnd();
 }

@@ -70,6 +70,13 @@ export function addLoad(program: Command, run: Run): void {
 }
 
 async function findFiles(manager: Manager, livepatch: string, signal: AbortSignal): Promise<LivepatchFiles> {
+  if (/\.(?:patch|diff)$/.test(livepatch)) {
+    throw new KstitchError(
+      'load-source-patch',
+      `load '${livepatch}': it is a patch of the source, the kernel loads modules`,
+      { help: `build a livepatch of it: kstitch build ${livepatch} --kernel ${manager.kernel.release}` },
+    );
+  }
   if (livepatch.endsWith('.ko') || livepatch.includes('/')) {
     const record = join(livepatch, '..', `${basename(livepatch, '.ko')}.json`);
     return {

@@ -49,6 +49,12 @@ test('a livepatch of an unknown name is an error, and so is one that is none', t
   assert.equal(kstitch(state, 'unload', 'a/b').status, 64);
 });
 
+test('a source patch is no module, and what to do with it is said', t => {
+  const { status, json } = kstitch(stateFolder(t), 'load', 'some/x.patch');
+  assert.deepEqual([status, json.error.code], [1, 'load-source-patch']);
+  assert.equal(json.error.help, `build a livepatch of it: kstitch build some/x.patch --kernel ${release()}`);
+});
+
 test('--force needs somebody to ask, before anything is loaded', t => {
   const state = stateFolder(t);
   writeFileSync(join(state, 'x.ko'), '');

@@ -11,6 +11,7 @@ import { type CommonOptions, fields, paragraphs, section } from '../run-command.
 const statusOf = {
   well: ExitStatus.done,
   'reboot needed': ExitStatus.rebootNeeded,
+  'fix withdrawn': ExitStatus.installedNotActive,
   'transition stuck': ExitStatus.transitionStuck,
 } as const satisfies Record<MachineStatus['health'], ExitStatus>;
 
@@ -21,16 +22,18 @@ export function addStatus(program: Command, run: Run): void {
     .summary('show how the running kernel and its livepatches are')
     .description(
       'Shows the running kernel, each livepatch with its state, what it patches and mends, and since when. ' +
-        'Exit status besides the usual: 10 reboot needed, 12 a transition is stuck.',
+        'Exit status besides the usual: 10 reboot needed, 11 a fix is out of force, 12 a transition is stuck.',
     );
   finish(command, ['kstitch status']);
   command.action((options: CommonOptions) =>
     run('status', options, async context => {
       const { openManager } = await import('@kstitch/manager/manager');
-      const { attestAll, readStatus } = await import('@kstitch/manager/status');
+      const { attestAll, readStatus, tellHidden } = await import('@kstitch/manager/status');
+      const { tellUnfinishedReload } = await import('@kstitch/manager/unfinished-reload');
       const manager = openManager();
       const status = await readStatus(manager);
       const attested = attestAll(manager, status);
+      context.diagnostics.push(...tellUnfinishedReload(status.unfinishedReload), ...tellHidden(status));
       const { damagedJournalLines: damaged } = status;
       if (damaged > 0)
         context.diagnostics.push(
@@ -75,6 +78,7 @@ function healthText({ health }: MachineStatus): string {
   if (health === 'transition stuck') return "a transition is stuck: 'kstitch explain' shows why";
   if (health === 'reboot needed')
     return 'a livepatch was forced: boot again when you can, and load no more before';
+  if (health === 'fix withdrawn') return 'a module was to be loaded again, and that did not end';
   return 'well';
 }
 

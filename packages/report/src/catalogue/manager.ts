@@ -20,6 +20,20 @@ export const managerCodes = {
     help: "give the path of NAME.ko, or a name that 'kstitch history' shows for this kernel",
     example: "find livepatch 'ext4': no file, and none of that name was loaded into '6.1.0-55-cloud-amd64'",
   },
+  'load-source-patch': {
+    kind: 'error',
+    meaning:
+      'What was to be loaded is a patch of the source code. The kernel loads modules, which are built from it.',
+    help: "build a livepatch of it with 'kstitch build', and load the NAME.ko that it writes",
+    example: "load 'fix.patch': it is a patch of the source, the kernel loads modules",
+  },
+  'list-not-root': {
+    kind: 'caution',
+    meaning:
+      'What is known about the livepatches, which patches are in them and when they were loaded, only root may read. The list has what the kernel tells everybody.',
+    help: "run 'kstitch list' as root, or with sudo",
+    example: "what is in 'kstitch_ext4_mballoc_1a2b3c4d', and since when, only root may read",
+  },
   'load-module-changed': {
     kind: 'refusal',
     meaning:
@@ -192,6 +206,60 @@ export const managerCodes = {
       'The livepatch is out of force, and its module was left in the kernel, because removing it is not known to be safe.',
     help: 'nothing to do: it does no harm; it is gone after the next boot',
     example: "'kstitch_pipe_9b976137' is disabled, its module stays loaded",
+  },
+  'reload-not-needed': {
+    kind: 'nothing',
+    meaning:
+      'The module is not loaded, or can be removed and loaded as ever: no livepatch that is active keeps it from that, or the kernel is 6.3 or later.',
+    help: 'modprobe -r MODULE && modprobe MODULE',
+    example: "reload 'loop': no livepatch is in the way",
+  },
+  'reload-livepatch-stays': {
+    kind: 'refusal',
+    meaning:
+      'The livepatch that patches the module cannot be taken out of force for a while and be put back: kstitch did not load it, its module may not be removed, or other livepatches are active beside it.',
+    help: 'boot again to load the module afresh; or build the livepatch again under another --name, unload this one, load the module again, and load the new one',
+    example: "'kstitch_loop_1a2b3c4d' cannot be taken out and put back: its module may not be removed",
+  },
+  'reload-module-busy': {
+    kind: 'retry',
+    meaning: 'The module is in use: by other modules, by devices, or by file systems that are mounted.',
+    help: "end what uses it: 'lsmod' shows modules, 'losetup', 'mount' and 'ip link' devices",
+    example: "module 'loop' is in use",
+  },
+  'reload-module-unknown': {
+    kind: 'refusal',
+    meaning: 'modprobe does not find the module, so that it could be removed and not be loaded again.',
+    help: "put it where modprobe finds it, below /lib/modules, and run 'depmod'",
+    example: "modprobe finds no module 'loop' to load again",
+  },
+  'reload-declined': {
+    kind: 'error',
+    meaning:
+      'Fixes are out of force while a module is loaded again, so that it asks first. The answer was not yes, or nobody is there to answer.',
+    help: 'answer y, or use --yes',
+    example: "reload 'loop': not confirmed",
+  },
+  'reload-module-failed': {
+    kind: 'error',
+    meaning:
+      'The module could not be removed, or not be loaded again; the words of the tool and of the kernel stand below the message. The livepatch is in force again.',
+    help: 'read the words above; modprobe MODULE loads a module that is not loaded',
+    example: "reload 'loop': it could not be removed",
+  },
+  'reload-not-restored': {
+    kind: 'error',
+    meaning:
+      'The livepatch that was taken out of force to load the module again is not in force; why stands below the message.',
+    help: "run the same command again: it goes on from there; 'kstitch status' shows what is",
+    example: "reload 'loop': 'kstitch_loop_1a2b3c4d' could not be put back",
+  },
+  'reload-unfinished': {
+    kind: 'caution',
+    meaning:
+      'A run of `kstitch reload-target` was killed, or could not go on: a livepatch is out of force, or the module is not loaded.',
+    help: 'run the same command again: it goes on from there',
+    example: "loading module 'loop' again did not end: 'kstitch_loop_1a2b3c4d' is not in force",
   },
   'journal-incomplete': {
     kind: 'caution',

@@ -1,0 +1,164 @@
+/**
+ * Loads a patched module again on a kernel that cannot do so while the livepatch is active (before 6.3): the livepatch is taken
+ * out of force, the module removed and loaded, the livepatch removed and loaded. Each step is in the journal before the next
+ * begins, so that the same command goes on where another was killed; and whatever fails on the way, the livepatch is put back.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '@kstitch/host/run';
+import type { Context } from '@kstitch/report/context';
+import { KstitchError } from '@kstitch/report/error';
+import type { Attestation } from './attest.ts';
+import { beginAction, type JournalAction } from './journal.ts';
+import { readKernelLog } from './kernel-log.ts';
+import { times } from './limits.ts';
+import { enableLivepatch } from './load.ts';
+import { alone, disabledAt, type Manager } from './manager.ts';
+import { planReload, type ReloadPlan } from './plan-reload.ts';
+import { readLivepatch, readModules } from './read-livepatches.ts';
+import { removeModule, systemPath } from './remove-module.ts';
+import { findUnfinishedReload, reloadSteps } from './unfinished-reload.ts';
+import { disableLivepatch } from './unload.ts';
+
+export interface ReloadRequest {
+  /** The module, as the kernel names it. */
+  readonly target: string;
+  /** For each transition. */
+  readonly timeoutSeconds: number;
+  /** Between disabling the livepatch and removing its module. */
+  readonly graceSeconds: number;
+  /** Asked before anything is changed. */
+  readonly confirm: (plan: ReloadPlan) => Promise<boolean>;
+}
+
+export interface ReloadResult {
+  readonly target: string;
+  readonly livepatch: string;
+  readonly fixes: readonly string[];
+  /** For how long the fixes were not in force. */
+  readonly inactiveSeconds: number;
+  readonly attestation?: Attestation;
+}
+
+/**
+ * @throws Refusal - by the plan: `reload-livepatch-stays`, `reload-module-busy`, `reload-module-unknown`, `load-*`
+ * @throws KstitchError - `reload-not-needed`, `reload-declined`, `reload-module-failed`: the livepatch is in force again;
+ *   `reload-not-restored`: it is not; `unload-timed-out`, `unload-reversed`: nothing was done; `machine-*`, `host-*`, `interrupted`
+ */
+export async function reloadTarget(
+  context: Context,
+  manager: Manager,
+  request: ReloadRequest,
+): Promise<ReloadResult> {
+  const { target } = request;
+  return await alone(context, manager, async entries => {
+    const { machine, journal, kernel } = manager;
+    const unfinished = findUnfinishedReload(machine, entries, kernel.bootId);
+    const plan = await planReload(manager, target, request.graceSeconds, unfinished);
+    if (!(await request.confirm(plan)))
+      throw new KstitchError('reload-declined', `reload '${target}': not confirmed`);
+    const { livepatch } = plan;
+    const since = plan.unfinished?.since ?? Date.now();
+    const action = beginAction(journal, kernel, 'reload', livepatch, context.diagnostics, target);
+
+    let disabled = disabledAt(entries, kernel.bootId, livepatch);
+    let failure: unknown;
+    // What an earlier run left to be done: perhaps only to put the livepatch back.
+    if (plan.unfinished?.reloaded === true) action.step(reloadSteps.targetLoaded);
+    else {
+      const phase = readLivepatch(machine, livepatch)?.phase;
+      if (phase === 'active' || phase === 'enabling' || phase === 'disabling') {
+        const { timeoutSeconds } = request;
+        await disableLivepatch(
+          context,
+          manager,
+          { name: livepatch, timeoutSeconds },
+          action,
+          phase !== 'disabling',
+        );
+        action.step(reloadSteps.disabled);
+        disabled = Date.now();
+      }
+      failure = await loadAgain(manager, target, action);
+    }
+
+    // Beyond this point the livepatch is out of force; neither Ctrl-C nor a failure may leave it so.
+    const { progress, diagnostics } = context;
+    const steady: Context = { progress, diagnostics, signal: new AbortController().signal };
+    const attestation = await putBack(steady, manager, plan, request, action, disabled ?? since);
+    action.end('restored');
+    if (failure !== undefined) throw failure;
+    return {
+      target,
+      livepatch,
+      fixes: plan.fixes,
+      inactiveSeconds: (Date.now() - since) / 1000,
+      ...(attestation === undefined ? {} : { attestation }),
+    };
+  });
+}
+
+/** @returns why the module could not be removed, or not be loaded */
+async function loadAgain(
+  { machine, kernel }: Manager,
+  target: string,
+  action: JournalAction,
+): Promise<KstitchError | undefined> {
+  const since = Number(machine.read('/proc/uptime')?.split(' ', 1)[0] ?? kernel.uptime);
+  const loaded = () => readModules(machine).some(({ name }) => name === target);
+  try {
+    if (loaded()) {
+      await run('rmmod', [target], { env: systemPath() });
+      action.step(reloadSteps.targetRemoved);
+    }
+    await run('modprobe', [target], { env: systemPath() });
+    action.step(reloadSteps.targetLoaded);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof KstitchError)) throw error;
+    const how = loaded()
+      ? 'it could not be removed'
+      : 'it is not loaded now, for it could not be loaded again';
+    return new KstitchError('reload-module-failed', `reload '${target}': ${how}`, {
+      notes: [...error.notes, ...readKernelLog(machine, since, [target, 'livepatch'])],
+      cause: error,
+    });
+  }
+}
+
+async function putBack(
+  context: Context,
+  manager: Manager,
+  { target, livepatch }: ReloadPlan,
+  { timeoutSeconds, graceSeconds }: ReloadRequest,
+  action: JournalAction,
+  disabled: number,
+): Promise<Attestation | undefined> {
+  const fail = (notes: readonly string[], cause?: unknown) =>
+    new KstitchError('reload-not-restored', `reload '${target}': '${livepatch}' could not be put back`, {
+      notes,
+      cause,
+    });
+  const until = performance.now() + times.stuck * 1000;
+  for (;;) {
+    const phase = readLivepatch(manager.machine, livepatch)?.phase;
+    if (phase !== 'disabled' && phase !== 'held') break;
+    const removal = await removeModule(context, manager, {
+      name: livepatch,
+      graceSeconds,
+      disabledAt: disabled,
+    });
+    if (removal.removed) break;
+    // A task in its code leaves it sooner or later.
+    if (performance.now() > until) {
+      action.end('reload-not-restored', removal.reasons);
+      throw fail(removal.reasons);
+    }
+    await sleep(times.betweenLooks * 1000, undefined, { signal: context.signal });
+  }
+  try {
+    return (await enableLivepatch(context, manager, livepatch, { timeoutSeconds }, action)).attestation;
+  } catch (error) {
+    if (!(error instanceof KstitchError)) throw error;
+    throw fail([error.message, ...error.notes], error);
+  }
+}
