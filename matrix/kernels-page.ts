@@ -16,9 +16,11 @@ export interface MatrixRun {
 const wanted = { kit: 180, root: 240, warmRatio: 1.3 } as const;
 
 /** @returns whether every part was done, and nothing is left that nobody explains */
-export function isComplete(kernel: KernelCase, result: KernelResult): boolean {
+export function isComplete(kernel: KernelCase, result: KernelResult, causes: Causes): boolean {
   if ('refused' in kernel) return result.refused?.code === kernel.refused;
-  return [result.kit, result.placement, result.fix, result.warm].every(part => part !== undefined);
+  const { kit, placement, fix, warm } = result;
+  const explained = placement?.failures.every(failure => explainFailure(failure, causes) !== undefined);
+  return explained === true && [kit, fix, warm].every(part => part !== undefined);
 }
 
 /** @returns docs/kernels.md */
@@ -85,7 +87,7 @@ function placements(rows: MatrixRun['rows'], causes: Causes): string[] {
     ),
     '',
     ...(failures.length === 0
-      ? ['None failed.', '']
+      ? ['All were found.', '']
       : [
           'Not placed, and why. Such a unit cannot be patched: the build says so, with the code in the table.',
           '',

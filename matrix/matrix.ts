@@ -92,19 +92,20 @@ const failures: string[] = [];
 for (const kernel of taken) rows.push([kernel, await examine(kernel)]);
 progress.close();
 
+const causes = await readCauses();
 const page = writeKernelsPage({
   command: `npm run matrix${values.sample === '200' ? '' : ` -- --sample ${values.sample}`}`,
   date: new Date().toISOString().slice(0, 10),
   machine: `${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown processor'}`,
   rows,
-  causes: await readCauses(),
+  causes,
 });
 if (values.kernel === undefined && values.only === undefined)
   await writeFile(fileURLToPath(new URL('../docs/kernels.md', import.meta.url)), page);
 else console.log(page);
 for (const failure of failures) console.error(failure);
 process.exitCode =
-  failures.length === 0 && rows.every(([kernel, result]) => isComplete(kernel, result)) ? 0 : 1;
+  failures.length === 0 && rows.every(([kernel, result]) => isComplete(kernel, result, causes)) ? 0 : 1;
 
 /** All parts of one kernel. What fails of one is said at the end, and the others are done. */
 async function examine(kernel: KernelCase): Promise<KernelResult> {
