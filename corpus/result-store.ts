@@ -69,6 +69,18 @@ export function hashOfSources(judges: readonly string[] = []): string {
   return hash.digest('hex').slice(0, 16);
 }
 
+/**
+ * @param patterns - of files below the top of the repository
+ * @returns a hash of their contents
+ */
+export function hashOfFiles(patterns: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const file of globSync([...patterns], { cwd: root }).toSorted()) {
+    if (!file.endsWith('.test.ts')) hash.update(`${file}\0`).update(readFileSync(join(root, file)));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
 /** Of the corpus itself only what judges. */
 function decides(file: string): boolean {
   return !file.startsWith('corpus/') || /\/(?:classify|second-opinion|object-text)\.ts$/.test(file);

@@ -31,7 +31,7 @@ export function debian(options: DebianOptions = {}): Distribution {
       if (/-rt-/.test(release)) {
         throw new KstitchError(
           'kit-flavour-unsupported',
-          `find the kernel '${release}': real-time flavours are not supported`,
+          `find the kernel '${release}': it is built with the real-time patches (debian/patches-rt), which no linux-source package has`,
         );
       }
       await apt.refresh(context);

@@ -136,3 +136,25 @@ test('compareBeforeToShipped() follows a call that the assembler resolved', () =
     [['inlining-differs', 'f']],
   );
 });
+
+test('compareBeforeToShipped() takes a nameless object for the same with and without padding behind it', () => {
+  // A string with a zero in it is no entry of .rodata.str1.1; before the array, as shipped, it is padded to 8.
+  const holding = (text: string) => `
+    extern void use(const void *, int);
+    void f(void) { use("${text}", 7); }
+    const unsigned char __attribute__((aligned(8))) offsets[11] = { 5, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80 };`;
+  const before = compileUnit(holding(String.raw`i686\0`), sectionFlags);
+  const same = compareBeforeToShipped(before, compileUnit(holding(String.raw`i686\0`)), x86_64);
+  assert.deepEqual(same.diagnostics, []);
+  const sizes = [before, compileUnit(holding(String.raw`i686\0`))].map(
+    unit => unit.atoms.find(atom => atom.name === '' && atom.kind === 'object')?.size,
+  );
+  assert.deepEqual(sizes, [6, 8]);
+  for (const text of [String.raw`i586\0`, String.raw`i686\0x`]) {
+    const other = compareBeforeToShipped(before, compileUnit(holding(text)), x86_64);
+    assert.deepEqual(
+      other.diagnostics.map(d => [d.code, d.place.symbol]),
+      [['inlining-differs', 'f']],
+    );
+  }
+});

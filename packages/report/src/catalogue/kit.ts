@@ -23,9 +23,10 @@ export const kitCodes = {
   'kit-flavour-unsupported': {
     kind: 'error',
     meaning:
-      'This kernel flavour is built from more than the source package: the real-time flavours add a patch set of their own.',
+      'This kernel flavour is built from more than the linux-source package: for the real-time flavours Debian applies the patches in debian/patches-rt, which only its source package has. Their configuration does have CONFIG_LIVEPATCH.',
     help: 'use a kernel of the ordinary or the cloud flavour',
-    example: "find the kernel '6.1.0-55-rt-amd64': real-time flavours are not supported",
+    example:
+      "find the kernel '6.1.0-55-rt-amd64': it is built with the real-time patches (debian/patches-rt), which no linux-source package has",
   },
   'kit-package-gone': {
     kind: 'error',

@@ -1,0 +1,220 @@
+import type { Fix, KernelCase } from './cases.ts';
+import { type Causes, explainFailure } from './explain-failure.ts';
+import type { KernelResult, PlacementFailure, ProvenFix } from './kernel-result.ts';
+
+export interface MatrixRun {
+  readonly command: string;
+  /** `2026-11-24` */
+  readonly date: string;
+  /** What it ran on. */
+  readonly machine: string;
+  readonly rows: readonly (readonly [KernelCase, KernelResult])[];
+  readonly causes: Causes;
+}
+
+/** What issue 4 wants of a kit and of builds, seconds. */
+const wanted = { kit: 180, root: 240, warmRatio: 1.3 } as const;
+
+/** @returns whether every part was done, and nothing is left that nobody explains */
+export function isComplete(kernel: KernelCase, result: KernelResult, causes: Causes): boolean {
+  if ('refused' in kernel) return result.refused?.code === kernel.refused;
+  const { kit, placement, fix, warm } = result;
+  const explained = placement?.failures.every(failure => explainFailure(failure, causes) !== undefined);
+  return explained === true && [kit, fix, warm].every(part => part !== undefined);
+}
+
+/** @returns docs/kernels.md */
+export function writeKernelsPage({ command, date, machine, rows, causes }: MatrixRun): string {
+  return [
+    '<!-- Written by `npm run matrix`. -->',
+    '',
+    '# Kernels',
+    '',
+    'The stock Debian kernels that kstitch is tried on, from the kit to a fix that Debian itself shipped.',
+    '',
+    `- Command: \`${command}\``,
+    `- Date: ${date}, ${machine}`,
+    '',
+    ...table(
+      ['kernel', 'Debian', 'compiler', 'units placed', 'fix', 'proven'],
+      rows.map(([kernel, result]) => overview(kernel, result)),
+    ),
+    '',
+    ...placements(rows, causes),
+    ...fixes(rows),
+    ...refusals(rows),
+    ...times(rows),
+  ].join('\n');
+}
+
+function overview(kernel: KernelCase, { placement, fix, refused }: KernelResult): string[] {
+  const head = [`\`${kernel.release}\``, fix?.packageVersion ?? kernel.debian];
+  if ('refused' in kernel)
+    return [...head, '–', '–', '–', refused === undefined ? 'not tried' : `no kit: \`${refused.code}\``];
+  return [
+    ...head,
+    fix === undefined ? '–' : shortCompiler(fix.compiler),
+    placement === undefined ? 'not tried' : share(placement.placed, placement.units),
+    `${kernel.fix.file}, ${kernel.fix.to}`,
+    fix === undefined ? 'no' : `yes, ${fix.reloaded ? 'unloaded and loaded again' : 'not unloaded'}`,
+  ];
+}
+
+function placements(rows: MatrixRun['rows'], causes: Causes): string[] {
+  const done = rows.flatMap(([{ release }, { placement }]) =>
+    placement === undefined ? [] : [{ release, ...placement }],
+  );
+  if (done.length === 0) return [];
+  const failures = done.flatMap(({ release, failures: each }) => each.map(failure => ({ release, failure })));
+  const seeds = [...new Set(done.map(({ seed }) => seed))].join(', ');
+  return [
+    '## Units in the shipped kernel',
+    '',
+    'Units of C, drawn from all that the flavour is built from (seed ' +
+      `${seeds}), compiled as Debian did, and looked for in the shipped vmlinux or module as a whole, every relocation checked.`,
+    '',
+    ...table(
+      ['kernel', 'units', 'of vmlinux', 'of modules', 'placed', 'functions', 'relocations'],
+      done.map(({ release, units, builtIn, placed, functions, relocations }) => [
+        `\`${release}\``,
+        String(units),
+        String(builtIn),
+        String(units - builtIn),
+        share(placed, units),
+        String(functions),
+        String(relocations),
+      ]),
+    ),
+    '',
+    ...(failures.length === 0
+      ? ['All were found.', '']
+      : [
+          'Not placed, and why. Such a unit cannot be patched: the build says so, with the code in the table.',
+          '',
+          ...table(
+            ['kernel', 'unit', 'code', 'cause'],
+            failures.map(({ release, failure }) => [
+              `\`${release}\``,
+              whereOf(failure),
+              failure.codes.map(code => `\`${code}\``).join(', '),
+              explainFailure(failure, causes) ?? `not looked into yet: ${failure.text}`,
+            ]),
+          ),
+          '',
+        ]),
+  ];
+}
+
+function whereOf({ unit, object }: PlacementFailure): string {
+  return object === 'vmlinux' ? `\`${unit}\`` : `\`${unit}\` in ${object}`;
+}
+
+function fixes(rows: MatrixRun['rows']): string[] {
+  const proven = rows.flatMap(([kernel, { fix }]) =>
+    'refused' in kernel || fix === undefined ? [] : [{ release: kernel.release, about: kernel.fix, fix }],
+  );
+  if (proven.length === 0) return [];
+  return [
+    '## Fixes',
+    '',
+    'Each is the difference of one file between two versions of Debian’s kernel. All were booted as Debian ships them (the bug is there), ' +
+      'then once more: livepatch loaded (gone), disabled, removed, loaded again (gone), and nothing in the kernel log.',
+    '',
+    ...table(
+      ['file', 'versions', 'changelog', 'seen on the unpatched kernel'],
+      [...new Set(proven.map(({ about }) => about))].map(({ file, from, to, title, shows }: Fix) => [
+        `\`${file}\``,
+        `${from} → ${to}`,
+        title,
+        shows,
+      ]),
+    ),
+    '',
+    ...table(
+      ['kernel', 'livepatch', 'functions', 'unload', 'bare kernel', 'patched kernel', 'proof'],
+      proven.map(({ release, fix }) => [
+        `\`${release}\``,
+        `\`${fix.module}\``,
+        fix.functions.map(name => `\`${name}()\``).join(', '),
+        fix.unload,
+        bareWords(fix),
+        fix.runs.join(', '),
+        `${fix.proveSeconds.toFixed(0)} s, ${fix.accelerator}`,
+      ]),
+    ),
+    '',
+  ];
+}
+
+function bareWords({ bare, crash }: ProvenFix): string {
+  const words = { status: 'the bug shows', crash: 'crashes', timeout: 'hangs' } as const;
+  return crash === undefined ? words[bare] : `${words[bare]} in \`${crash}()\``;
+}
+
+function refusals(rows: MatrixRun['rows']): string[] {
+  const refused = rows.flatMap(([{ release }, result]) =>
+    result.refused === undefined ? [] : [{ release, ...result.refused }],
+  );
+  return refused.flatMap(({ release, code, message, config }, i) => [
+    ...(i === 0 ? ['## Kernels without a kit', ''] : []),
+    `\`kstitch kernel fetch ${release}\` ends with [\`${code}\`](diagnostics.md): ${message}. Its configuration says`,
+    '',
+    '```',
+    ...config,
+    '```',
+    '',
+  ]);
+}
+
+function times(rows: MatrixRun['rows']): string[] {
+  const measured = rows.filter(([, { kit, warm }]) => kit !== undefined || warm !== undefined);
+  if (measured.length === 0) return [];
+  const fastest = Math.min(
+    ...measured.flatMap(([{ release }, { warm }]) =>
+      warm === undefined || !release.startsWith('6.1.') ? [] : [median(warm.seconds)],
+    ),
+  );
+  return [
+    '## Times',
+    '',
+    'Kit: made from nothing but the downloaded packages, on the wall clock beside download and build root ' +
+      `(wanted: at most ${wanted.kit} s, a root at most ${wanted.root} s), and the processor time of all of it. ` +
+      'Warm build: the same change of fs/proc/meminfo.c on each kernel, median of the runs after the first, and as a multiple of ' +
+      `the fastest on 6.1 (wanted: at most ${wanted.warmRatio}). The machine did other things at the same time, which the wall clock ` +
+      'shows and the processor time does not.',
+    '',
+    ...table(
+      ['kernel', 'kit', 'processor time', 'build root', 'warm build', 'of 6.1'],
+      measured.map(([{ release }, { kit, warm }]) => [
+        `\`${release}\``,
+        kit === undefined ? '–' : `${kit.seconds.toFixed(0)} s`,
+        kit === undefined ? '–' : `${kit.processorSeconds.toFixed(0)} s`,
+        kit?.rootSeconds === undefined ? '–' : `${kit.rootSeconds.toFixed(0)} s`,
+        warm === undefined ? '–' : `${median(warm.seconds).toFixed(1)} s`,
+        warm === undefined || !Number.isFinite(fastest) ? '–' : (median(warm.seconds) / fastest).toFixed(2),
+      ]),
+    ),
+    '',
+  ];
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), `|${head.map(() => '---|').join('')}`, ...rows.map(line)];
+}
+
+function share(part: number, whole: number): string {
+  const percent = whole === 0 ? 0 : (100 * part) / whole;
+  return `${part} of ${whole} (${percent.toFixed(1)} %)`;
+}
+
+/** `gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0` is enough in its first and last words. */
+function shortCompiler(compiler: string): string {
+  return `${compiler.split(' ')[0]} ${/\((?:Debian )?([^)]*)\)/.exec(compiler)?.[1] ?? ''}`.trim();
+}
+
+function median(samples: readonly number[]): number {
+  const sorted = samples.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}

@@ -1,0 +1,155 @@
+/**
+ * `npm run matrix`: every stock kernel that kstitch is for. Of each a kit is made from nothing, a sample of its units is looked
+ * for in the shipped image, and a fix that Debian shipped is built and proven in the virtual machine; the table is
+ * docs/kernels.md.
+ *
+ *   npm run matrix                                  all kernels of matrix/cases.ts
+ *   npm run matrix -- --kernel RELEASE              one of them; the table is only printed
+ *   npm run matrix -- --sample 300 --seed 2         other units
+ *   npm run matrix -- --only placement              one part of each: kit, placement, fix, warm
+ *   npm run matrix -- --fresh                       forget earlier results
+ *
+ * A run that was killed goes on where it was. Results are kept by kstitch's own sources; a kit's times by those that make kits.
+ */
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { fetchKit } from '@kstitch/build/kit/kit';
+import { lookOf, progressModeOf } from '@kstitch/cli/terminal';
+import { TerminalProgress } from '@kstitch/cli/terminal-progress';
+import { cacheDirectory } from '@kstitch/host/cache-directory';
+import type { Context } from '@kstitch/report/context';
+import { hashOfFiles, hashOfSources, ResultStore } from '../corpus/result-store.ts';
+import { type KernelCase, kernelCases } from './cases.ts';
+import { readCauses } from './explain-failure.ts';
+import type { KernelResult } from './kernel-result.ts';
+import { isComplete, writeKernelsPage } from './kernels-page.ts';
+import { measureKit } from './measure-kit.ts';
+import { placeSample } from './place-sample.ts';
+import { measureWarmBuild, proveFix } from './prove-fix.ts';
+import { tryRefused } from './try-refused.ts';
+
+/** Warm builds that are counted. */
+const WARM_RUNS = 3;
+
+const { values } = parseArgs({
+  options: {
+    kernel: { type: 'string' },
+    sample: { type: 'string', default: '200' },
+    seed: { type: 'string', default: '1' },
+    only: { type: 'string' },
+    fresh: { type: 'boolean', default: false },
+  },
+});
+const taken = kernelCases.filter(({ release }) => values.kernel === undefined || release === values.kernel);
+if (taken.length === 0) {
+  const known = kernelCases.map(({ release }) => `  ${release}\n`).join('');
+  process.stderr.write(`no kernel '${values.kernel}' in matrix/cases.ts; there are\n${known}`);
+  process.exit(64);
+}
+const request = { sample: Number(values.sample), seed: Number(values.seed) };
+const wants = (part: string) => values.only === undefined || values.only === part;
+
+const stop = new AbortController();
+// Whatever is under way ends with it; what is done is kept.
+const interrupt = () => {
+  stop.abort();
+  process.exit(130);
+};
+process.once('SIGINT', interrupt);
+process.once('SIGTERM', interrupt);
+const progress = new TerminalProgress({
+  mode: progressModeOf(process.stderr, process.env),
+  write: text => void process.stderr.write(text),
+  look: () => lookOf(process.stderr, process.env),
+});
+const context: Context = { progress, signal: stop.signal, diagnostics: [] };
+
+const folder = join(cacheDirectory(), 'matrix');
+if (values.fresh) await rm(folder, { recursive: true, force: true });
+await mkdir(folder, { recursive: true });
+const results = await ResultStore.open<{ readonly key: string; readonly result: object }>(
+  join(folder, 'results.jsonl'),
+  ({ key }) => key,
+);
+const stages = hashOfSources();
+const hashes = {
+  kit: hashOfFiles(['packages/build/src/{kit,root}/*.ts']),
+  placement: stages,
+  fix: hashOfSources([
+    'packages/vm/src/**/*.{ts,sh}',
+    'matrix/{cases,prove-fix,reproducer}.ts',
+    'matrix/reproducers/*',
+  ]),
+  warm: stages,
+  refused: hashOfFiles(['packages/build/src/kit/*.ts', 'matrix/try-refused.ts']),
+};
+
+const rows: (readonly [KernelCase, KernelResult])[] = [];
+const failures: string[] = [];
+for (const kernel of taken) rows.push([kernel, await examine(kernel)]);
+progress.close();
+
+const causes = await readCauses();
+const page = writeKernelsPage({
+  command: `npm run matrix${values.sample === '200' ? '' : ` -- --sample ${values.sample}`}`,
+  date: new Date().toISOString().slice(0, 10),
+  machine: `${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown processor'}`,
+  rows,
+  causes,
+});
+if (values.kernel === undefined && values.only === undefined)
+  await writeFile(fileURLToPath(new URL('../docs/kernels.md', import.meta.url)), page);
+else console.log(page);
+for (const failure of failures) console.error(failure);
+process.exitCode =
+  failures.length === 0 && rows.every(([kernel, result]) => isComplete(kernel, result, causes)) ? 0 : 1;
+
+/** All parts of one kernel. What fails of one is said at the end, and the others are done. */
+async function examine(kernel: KernelCase): Promise<KernelResult> {
+  const { release } = kernel;
+  if ('refused' in kernel)
+    return { refused: await part(release, 'refused', () => tryRefused(context, kernel)) };
+  const work = join(folder, release);
+  const sampled = `${release} ${request.sample} ${request.seed}`;
+  const kit = wants('kit') ? await part(release, 'kit', () => measureKit(release, stop.signal)) : undefined;
+  await fetchKit(context, release);
+  return {
+    kit,
+    placement: wants('placement')
+      ? await part(sampled, 'placement', () => placeSample(context, release, request))
+      : undefined,
+    fix: wants('fix') ? await part(release, 'fix', () => proveFix(kernel, work, stop.signal)) : undefined,
+    warm: wants('warm')
+      ? await part(release, 'warm', async () =>
+          measureWarmBuild(release, await warmPatch(), WARM_RUNS, work, stop.signal),
+        )
+      : undefined,
+  };
+}
+
+/** @returns what an earlier run found out, or what is found out now */
+async function part<T extends object>(
+  of: string,
+  name: keyof typeof hashes,
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  const key = `${name} ${of} ${hashes[name]}`;
+  const kept = results.get(key);
+  if (kept !== undefined) return kept.result as T;
+  try {
+    const result = await progress.step(`${of}: ${name}`, work);
+    await results.add({ key, result });
+    return result;
+  } catch (error) {
+    if (stop.signal.aborted) throw error;
+    failures.push(`${of}: ${name}: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+}
+
+async function warmPatch(): Promise<string> {
+  return await readFile(new URL('warm-build.patch', import.meta.url), 'utf8');
+}
