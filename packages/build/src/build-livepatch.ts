@@ -304,7 +304,7 @@ async function diffAll(
   const identityBut = identity && new Set(identity.leaveOut);
   const units: PatchedUnit[] = [];
   const refused: ChangedUnit[] = [];
-  const { peersOf, diagnostics } = await findAllPeers(changed);
+  const { peersOf, diagnostics } = await findAllPeers(kernel, changed);
   const findings = [...diagnostics];
   for (const unit of changed) {
     const { command } = unit;
@@ -346,7 +346,7 @@ async function diffAll(
 }
 
 /** What the changed units of each object give each other: new globals. */
-async function findAllPeers(changed: readonly ChangedUnit[]) {
+async function findAllPeers(kernel: ShippedKernel, changed: readonly ChangedUnit[]) {
   const globals = new Map<string, UnitGlobals[]>();
   for (const unit of changed) {
     const { command } = unit;
@@ -358,7 +358,12 @@ async function findAllPeers(changed: readonly ChangedUnit[]) {
     );
     for (const object of objectsOf(command)) globals.set(object, [...(globals.get(object) ?? []), read]);
   }
-  const found = new Map([...globals].map(([object, list]) => [object, findPeers(list)]));
+  const found = new Map<string, ReturnType<typeof findPeers>>();
+  for (const [object, list] of globals) {
+    const shipped = object === VMLINUX ? kernel.vmlinux : await kernel.module(object);
+    const isShipped = (name: string) => shipped.named(name).some(address => shipped.isGlobal(name, address));
+    found.set(object, findPeers(list, isShipped));
+  }
   return {
     peersOf: (object: string) => found.get(object)?.peers ?? noPeers,
     diagnostics: [...found.values()].flatMap(({ diagnostics }) => diagnostics),

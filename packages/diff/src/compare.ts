@@ -14,6 +14,8 @@ import { Sameness } from './sameness.ts';
 import { type Atom, isReadOnly, type Unit } from './unit/atom.ts';
 import { contentKey } from './unit/content.ts';
 import { baseName, coldParentOf } from './unit/names.ts';
+import { roleOf } from './unit/section-role.ts';
+import { compareUnreached } from './unreached.ts';
 
 /** How a function itself differs. */
 export type ChangeReason = 'changed' | 'cold part changed';
@@ -78,12 +80,17 @@ class Comparer {
       } else if (after.kind === 'function') {
         if (before?.init === true) this.#diagnostics.push(this.#initChanged(after, 'changes'));
         else if (before === undefined) added.push(after);
+        else if (roleOf(before.section) !== roleOf(after.section))
+          this.#diagnostics.push(this.#sectionChanged(before, after));
         else if (!this.#sameness.same(before, after)) changed.set(after, 'changed');
       }
     }
     this.#checkVanished();
+    this.#checkInitOrder();
     this.#checkNames();
+    this.#checkPlaceless();
     this.#checkTables();
+    this.#diagnostics.push(...compareUnreached(this.#before, this.#after));
 
     // A cold part is no function to the kernel: its parent is patched in its place.
     for (const cold of [...changed.keys(), ...added]) {
@@ -107,6 +114,14 @@ class Comparer {
 
   #compareObject(before: Atom, after: Atom): void {
     if (after.init || after.kept !== undefined || this.#sameness.isCopiedByContent(after)) return;
+    if (before.init) {
+      this.#diagnostics.push(this.#initChanged(after, 'changes'));
+      return;
+    }
+    if (roleOf(before.section) !== roleOf(after.section)) {
+      this.#diagnostics.push(this.#sectionChanged(before, after));
+      return;
+    }
     if (isLikeMemory(before, after) && this.#sameness.same(before, after)) return;
     if (this.#isPrivateTable(before) && this.#isPrivateTable(after)) this.#sameness.replaced.add(after);
     else this.#diagnostics.push(this.#dataChanged(before, after));
@@ -133,7 +148,9 @@ class Comparer {
 
   /** Init code has run and is gone. */
   #checkInit(before: Atom | undefined, after: Atom): void {
-    if (before?.init === true && this.#sameness.same(before, after)) return;
+    if (before?.init === true && before.section.name === after.section.name) {
+      if (this.#sameness.same(before, after)) return;
+    }
     if (before === undefined && after.name === '') return;
     this.#diagnostics.push(this.#initChanged(after, before === undefined ? 'adds' : 'changes'));
   }
@@ -145,13 +162,51 @@ class Comparer {
     }
   }
 
+  /** Of two calls at one level that which stands first in the table is made first. */
+  #checkInitOrder(): void {
+    const last = new Map<string, Atom>();
+    for (const after of this.#after.atoms) {
+      const before = this.#correlation.beforeOf.get(after);
+      if (!after.init || after.kind !== 'object' || before === undefined) continue;
+      const { name } = after.section;
+      if (!/initcall/.test(name) || before.section.name !== name) continue;
+      const previous = last.get(name);
+      last.set(name, before);
+      if (previous !== undefined && previous.offset > before.offset)
+        this.#diagnostics.push(this.#initChanged(after, 'moves'));
+    }
+  }
+
+  /** A value that other units count on, such as `foo_end - foo` of inline assembly. */
+  #checkPlaceless(): void {
+    for (const [name, is] of this.#after.placeless) {
+      const was = this.#before.placeless.get(name);
+      if (was === undefined || was === is) continue;
+      const text = `the patch gives '${name}', which had ${was}, ${is}`;
+      this.#diagnostics.push(diagnostic('data-changed', { unit: this.#after.name, symbol: name }, text));
+    }
+  }
+
+  #sectionChanged(before: Atom, after: Atom): Diagnostic {
+    const isCode = after.kind === 'function';
+    const what = isCode ? `${nameOf(after)}()` : `the data object '${nameOf(after)}'`;
+    const text = `the patch moves ${what} from section '${before.section.name}' to '${after.section.name}'`;
+    return diagnostic(isCode ? 'section-changed' : 'data-changed', this.#placeOf(after), text);
+  }
+
   /**
    * Other units call a global name, and those that the kernel was linked from call what it named then. That an alias names
    * another function, or a function became one, shows in no function of this unit.
    */
   #checkNames(): void {
     const before = publicNames(this.#before);
-    for (const [name, after] of publicNames(this.#after)) {
+    const fresh = publicNames(this.#after);
+    for (const name of moduleEntries) {
+      const [old, now] = [before.get(name), fresh.get(name)];
+      if (old === undefined && now !== undefined) this.#diagnostics.push(this.#initChanged(now, 'adds'));
+      if (old !== undefined && now === undefined) this.#diagnostics.push(this.#initChanged(old, 'removes'));
+    }
+    for (const [name, after] of fresh) {
       const old = before.get(name);
       if (old === undefined || old === this.#correlation.beforeOf.get(after)) continue;
       if (this.#correlation.ambiguous.has(after)) continue;
@@ -161,7 +216,7 @@ class Comparer {
     }
   }
 
-  #initChanged(atom: Atom, verb: 'adds' | 'changes' | 'removes'): Diagnostic {
+  #initChanged(atom: Atom, verb: 'adds' | 'changes' | 'moves' | 'removes'): Diagnostic {
     const name = atom.kind === 'function' ? `${atom.name}()` : `'${nameOf(atom)}'`;
     const text = `the patch ${verb} ${name}, which runs only at boot or module load`;
     const options = verb === 'adds' ? { help: insteadOfInit } : {};
@@ -203,18 +258,13 @@ class Comparer {
 }
 
 /**
- * Whether code may do the same to two objects, by the same instructions, and count on their addresses alike: `const`,
- * __ro_after_init, per-CPU and plain variables differ, and so does a stricter alignment.
+ * Whether code may do the same to two objects, by the same instructions, and count on their addresses alike: `const` and plain
+ * variables differ, and so does a stricter alignment.
  */
 function isLikeMemory(before: Atom, after: Atom): boolean {
   if (isReadOnly(before) || isReadOnly(after)) return isReadOnly(before) === isReadOnly(after);
-  if (purposeOf(before) !== purposeOf(after)) return false;
   const alignments = [alignmentOf(before), alignmentOf(after)];
   return alignments.includes(undefined) || alignments[0] === alignments[1];
-}
-
-function purposeOf({ section }: Atom): string | undefined {
-  return /^\.data\.\.(percpu|ro_after_init)/.exec(section.name)?.[1];
 }
 
 /** Of an object with a section of its own; others take their place as it comes, in `.data..percpu` for example. */
@@ -222,6 +272,9 @@ function alignmentOf({ section, size }: Atom): number | undefined {
   if (size === 0) return 0;
   return section.sh_size === size ? section.sh_addralign : undefined;
 }
+
+/** module_init() and module_exit() give these names to functions of the author's (include/linux/module.h). */
+const moduleEntries = ['init_module', 'cleanup_module'];
 
 const insteadOfInit =
   'Write a callback: what KSTITCH_PRE_PATCH() or KSTITCH_POST_PATCH() of kstitch.h names runs when the livepatch is loaded (docs/patch-authors.md).';

@@ -16,7 +16,8 @@
  */
 import { type Atom, isReadOnly, type Reference, type Unit } from './unit/atom.ts';
 import { contentKey } from './unit/content.ts';
-import { baseName, isNumbered, isSpecialStatic } from './unit/names.ts';
+import { baseName, isNumbered } from './unit/names.ts';
+import { specialStaticsOfPair } from './unit/special-statics.ts';
 
 export interface Correlation {
   /** Before-atom of each correlated after-atom. */
@@ -24,6 +25,8 @@ export interface Correlation {
   readonly afterOf: ReadonlyMap<Atom, Atom>;
   /** After-atoms that may be one of several before-atoms, and nothing tells which. */
   readonly ambiguous: ReadonlySet<Atom>;
+  /** Atoms of either unit that every function has its own of, whatever they are called. */
+  readonly specialStatics: ReadonlySet<Atom>;
 }
 
 interface Bucket {
@@ -42,10 +45,12 @@ class Correlator {
   readonly #objects = new Map<string, Bucket>();
   readonly #before: Unit;
   readonly #after: Unit;
+  readonly #specialStatics: ReadonlySet<Atom>;
 
   constructor(before: Unit, after: Unit) {
     this.#before = before;
     this.#after = after;
+    this.#specialStatics = specialStaticsOfPair(before, after);
   }
 
   run(): Correlation {
@@ -68,12 +73,17 @@ class Correlator {
     this.#pairByFamily();
     this.#pairAliases();
     this.#dropUnsupportedStatics();
-    return { beforeOf: this.#beforeOf, afterOf: this.#afterOf, ambiguous: this.#ambiguous() };
+    return {
+      beforeOf: this.#beforeOf,
+      afterOf: this.#afterOf,
+      ambiguous: this.#ambiguous(),
+      specialStatics: this.#specialStatics,
+    };
   }
 
   #bucketOf(atom: Atom): Bucket | undefined {
     if (atom.name === '') return undefined;
-    if (atom.kind === 'object' && isSpecialStatic(atom.name)) return undefined;
+    if (this.#specialStatics.has(atom)) return undefined;
     const buckets = atom.kind === 'function' ? this.#functions : this.#objects;
     const key = baseName(atom.name);
     let bucket = buckets.get(key);

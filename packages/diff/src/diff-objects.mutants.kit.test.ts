@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { test } from 'node:test';
 import { x86_64 } from '@kstitch/arch/x86-64';
-import { SHT, STT } from '@kstitch/elf/constants';
+import { hasFlag, SHF, SHT, STT } from '@kstitch/elf/constants';
 import type { ElfFile, ElfSymbol, Section } from '@kstitch/elf/model';
 import { readElf } from '@kstitch/elf/read';
 import { readRelocations } from '@kstitch/elf/relocations';
@@ -12,7 +12,8 @@ import { compiledUnits } from '@kstitch/testkit/kit';
 import { mulberry32 } from '@kstitch/testkit/random';
 import { sectionFlags } from '@kstitch/testkit/small-kernel';
 import { diffObjects } from './diff-objects.ts';
-import { isSpecialStatic } from './unit/names.ts';
+import { guessSizesOf } from './object-tables.ts';
+import { readUnit } from './unit/read-unit.ts';
 
 /** Of each kind, in each unit. */
 const mutants = 25;
@@ -130,8 +131,10 @@ for (const { name: unit, bytes } of units) {
     const random = mulberry32(3);
     // What the compiler makes for one function is part of it, and shows there, or nobody reads it; notes are no data of the
     // running kernel.
+    const { specialStatics } = readUnit(file, unit, x86_64, guessSizesOf([file]).sizes);
+    const special = new Set([...specialStatics].map(({ name }) => name));
     const all = plainBytes(file, STT.OBJECT).filter(
-      ({ name }) => !/^_note_\d+$/.test(name) && !isSpecialStatic(name),
+      ({ name }) => !/^_note_\d+$/.test(name) && !special.has(name),
     );
     for (const { at, name } of draw(all, random)) {
       const mutant = new Uint8Array(bytes);
@@ -139,7 +142,28 @@ for (const { name: unit, bytes } of units) {
       assert.notDeepEqual(differencesOrDamage(file, mutant), [], `byte ${at}, in '${name}'`);
     }
   });
+
+  test(`${unit}: a relocation of data or of a table`, () => {
+    const random = mulberry32(4);
+    // Sections that no part of the running kernel is made of: kept by the compiler, or for objtool and modpost only.
+    const all = file.sections
+      .filter(
+        ({ sh_flags, name }) =>
+          hasFlag(sh_flags, SHF.ALLOC) && !hasFlag(sh_flags, SHF.EXECINSTR) && !aside.test(name),
+      )
+      .flatMap(home => relocationsOf(file, home).map(relocation => ({ home, relocation })));
+    for (const { home, relocation } of draw(all, random)) {
+      const mutant = new Uint8Array(bytes);
+      const entry = relocation.table.sh_offset + relocation.i * 24;
+      new DataView(mutant.buffer).setBigInt64(entry + 16, relocation.r_addend + 1n, true);
+      const place = `relocation of '${home.name}' at ${relocation.r_offset}`;
+      assert.notDeepEqual(differencesOrDamage(file, mutant), [], place);
+    }
+  });
 }
+
+const aside =
+  /^(?:\.note|__patchable_function_entries$|__mcount_loc$|\.eh_frame$|\.printk_index$|\.discard\.)/;
 
 /** A table whose entries no longer fit is damage, and said to be so. */
 function differencesOrDamage(file: ElfFile, mutant: Uint8Array): readonly string[] | 'damaged' {

@@ -32,9 +32,12 @@ function diffTogether(sources: readonly Source[]): {
     before: compile(before, sectionFlags),
     after: compile(after, sectionFlags),
   }));
-  const { peers, diagnostics } = findPeers(units.map(u => readGlobals(u.name, u.before, u.after)));
   const [unit = '', ...rest] = sources.map(source => source.before);
   const shipped = linkSmallKernel(unit, rest);
+  const { peers, diagnostics } = findPeers(
+    units.map(u => readGlobals(u.name, u.before, u.after)),
+    name => shipped.named(name).some(address => shipped.isGlobal(name, address)),
+  );
   const symbols = {
     shipped,
     vmlinux: shipped,
@@ -143,6 +146,42 @@ test('a function that goes from one unit to another is refused', { skip: missing
     { before: 'int b;\n', after: 'int f(int x) { return x + 2; }\nint b;\n' },
   ]);
   assert.deepEqual(codes, ['symbol-moved']);
+});
+
+test('a weak default is not lost or overridden unnoticed', { skip: missingCompiler }, () => {
+  const weak = '__attribute__((weak)) int f(int x) { return x + 1; }\nint a;\n';
+  const strong = 'int f(int x) { return x + 2; }\nint b;\n';
+  const codes = (
+    sources: readonly (readonly [before: string, after: string])[],
+    shipped = '',
+  ): readonly string[] =>
+    findPeers(
+      sources.map(([before, after], i) => readGlobals(`${i}.c`, compile(before, []), compile(after, []))),
+      name => name === shipped,
+    ).diagnostics.map(({ code }) => code);
+  assert.deepEqual(
+    codes([
+      [weak, weak],
+      ['int b;\n', strong],
+    ]),
+    ['symbol-moved'],
+  );
+  assert.deepEqual(
+    codes([
+      [weak, weak],
+      [strong, 'int b;\n'],
+    ]),
+    ['symbol-moved'],
+  );
+  assert.deepEqual(codes([['int b;\n', strong]], 'f'), ['symbol-moved']);
+  assert.deepEqual(codes([['int b;\n', strong]]), []);
+  assert.deepEqual(
+    codes([
+      [weak, weak],
+      [strong, strong],
+    ]),
+    [],
+  );
 });
 
 test('a function that loses its static is no new one', { skip: missingCompiler }, () => {

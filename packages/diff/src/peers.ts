@@ -15,6 +15,8 @@ export interface UnitGlobals {
   readonly added: ReadonlyMap<string, PeerSymbolKind>;
   /** Static before and not after. */
   readonly published: ReadonlySet<string>;
+  /** Defined before and after. */
+  readonly kept: ReadonlySet<string>;
   /** Defined before and not after. */
   readonly removed: ReadonlySet<string>;
   /** Left undefined after and not before. */
@@ -45,6 +47,7 @@ export function readGlobals(unit: string, before: ElfFile, after: ElfFile): Unit
     // What was static before is in the running kernel, under its name.
     added: new Map([...fresh.globals].filter(([name]) => !old.globals.has(name) && !old.locals.has(name))),
     published: new Set([...fresh.globals.keys()].filter(name => old.locals.has(name))),
+    kept: new Set([...fresh.globals.keys()].filter(name => old.globals.has(name))),
     removed: new Set([...old.globals.keys()].filter(name => !fresh.globals.has(name))),
     wanted: new Set([...fresh.undefined].filter(name => !old.undefined.has(name))),
   };
@@ -52,10 +55,15 @@ export function readGlobals(unit: string, before: ElfFile, after: ElfFile): Unit
 
 /**
  * @param units - of one object, one or more
+ * @param isShipped - whether the shipped object has a global symbol of a name
  * @returns what they give each other, and a refusal for each global that went from one unit to another: old callers would keep the
- *   old one, and whatever the patch changed in it on the way would be lost
+ *   old one, and whatever the patch changed in it on the way would be lost. A definition beside a weak one, or without the one that
+ *   stood before a weak one, is such a move, too
  */
-export function findPeers(units: readonly UnitGlobals[]): {
+export function findPeers(
+  units: readonly UnitGlobals[],
+  isShipped: (name: string) => boolean,
+): {
   readonly peers: Peers;
   readonly diagnostics: readonly Diagnostic[];
 } {
@@ -65,15 +73,21 @@ export function findPeers(units: readonly UnitGlobals[]): {
   const to = new Map(
     units.flatMap(({ unit, added }) => [...added.keys()].map(name => [name, unit] as const)),
   );
-  const diagnostics = units.flatMap(({ unit, removed }) =>
-    [...removed].flatMap(name => {
-      const place = { unit, symbol: name };
-      const target = to.get(name);
-      return target === undefined
-        ? []
-        : [diagnostic('symbol-moved', place, `the patch moves '${name}' from '${unit}' to '${target}'`)];
-    }),
-  );
+  const keptBy = new Map(units.flatMap(({ unit, kept }) => [...kept].map(name => [name, unit] as const)));
+  const from = new Map(units.flatMap(({ unit, removed }) => [...removed].map(name => [name, unit] as const)));
+  const diagnostics = [...from].flatMap(([name, unit]) => {
+    const target = to.get(name) ?? keptBy.get(name);
+    if (target === undefined) return [];
+    const text = `the patch moves '${name}' from '${unit}' to '${target}'`;
+    return [diagnostic('symbol-moved', { unit, symbol: name }, text)];
+  });
+  for (const [name, unit] of to) {
+    if (from.has(name)) continue;
+    const other = keptBy.get(name);
+    if (other === undefined && !isShipped(name)) continue;
+    const text = `the patch defines '${name}' in '${unit}', and ${other === undefined ? 'another unit' : `'${other}'`} has one already`;
+    diagnostics.push(diagnostic('symbol-moved', { unit, symbol: name }, text));
+  }
   return { peers: { offered, published, wanted }, diagnostics };
 }
 

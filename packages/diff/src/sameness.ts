@@ -12,7 +12,6 @@ import type { Section } from '@kstitch/elf/model';
 import { CodeViews } from './code-view.ts';
 import type { Correlation } from './correlate.ts';
 import { type Atom, type Entry, isReadOnly, type Reference, type Target, type Unit } from './unit/atom.ts';
-import { isSpecialStatic } from './unit/names.ts';
 
 export class Sameness {
   /** Tables that every function which refers to one brings anew: whoever refers to them differs. Filled by the caller. */
@@ -67,7 +66,7 @@ export class Sameness {
         return false;
       case 'object':
         if (atom.init || atom.kept !== undefined) return false;
-        if (atom.name !== '') return isSpecialStatic(atom.name);
+        if (atom.name !== '') return this.#correlation.specialStatics.has(atom);
         return isReadOnly(atom) || hasPrivateLabel(atom);
     }
   }
@@ -172,10 +171,14 @@ export class Sameness {
   }
 }
 
-/** Entries that matter at run time: objtool reads `.discard.*`, and makes `__mcount_loc` for some compilers. */
+/**
+ * Entries that matter at run time: objtool reads `.discard.*`, and makes `__mcount_loc` for some compilers. What it makes of
+ * unwind hints is how the kernel walks stacks.
+ */
 export function effectiveEntries(entries: readonly Entry[]): readonly Entry[] {
   return entries.filter(
-    ({ section }) => section.name !== '__mcount_loc' && !section.name.startsWith('.discard'),
+    ({ section: { name } }) =>
+      name !== '__mcount_loc' && (!name.startsWith('.discard') || name === '.discard.unwind_hints'),
   );
 }
 

@@ -110,7 +110,6 @@ class Selector {
   readonly #carriage: Carriage;
   readonly #debugPrints = new Set<string>();
   #threads: ReadonlySet<Atom> | undefined;
-  readonly #unseen = new Set<Atom>();
   #oldColdParts: OldColdParts | undefined;
   readonly #resolutions = new Map<Reference, Resolution>();
   readonly #patched: PatchedFunction[] = [];
@@ -141,6 +140,7 @@ class Selector {
   run(): Selection {
     const { after } = this.#input;
     for (const [atom, reason] of this.#carriage.redirected) this.#patch(atom, reason);
+    for (const atom of this.#carriage.carried) this.#noteUnseen(atom);
     for (const atom of after.atoms) if (this.#isWanted(atom)) this.#offer(atom);
 
     const { callbacks, diagnostics } = selectCallbacks(after, atom => this.#isNew(atom));
@@ -235,10 +235,26 @@ class Selector {
     this.#diagnostics.push(diagnostic('thread-function', this.#place(atom), text));
   }
 
-  /** The kernel's stack check looks for redirected functions, and who jumped to the carried one is gone from the stack. */
+  /**
+   * The kernel's stack check looks for redirected functions, and who jumped to the carried one is gone from the stack. That
+   * is so of what runs, whatever the patch made of the jump.
+   */
   #noteUnseen(carried: Atom): void {
-    if (this.#unseen.has(carried)) return;
-    this.#unseen.add(carried);
+    const { before, correlation } = this.#input;
+    const old = correlation.beforeOf.get(carried);
+    const isJumpedTo = before.atoms.some(
+      user =>
+        user !== old &&
+        user.kind === 'function' &&
+        !user.init &&
+        user.references.some(
+          reference =>
+            reference.target.kind === 'atom' &&
+            reference.target.atom === old &&
+            this.#isTailCall(user, reference),
+        ),
+    );
+    if (old === undefined || !isJumpedTo) return;
     const text = `a task that sleeps in the running kernel's ${carried.name}() is taken for one outside of it`;
     this.#diagnostics.push(diagnostic('carried-unseen', this.#place(carried), text));
   }
@@ -371,7 +387,6 @@ class Selector {
       if (isPlace && (to === atom || coldParentOf(atom.name) === to.name)) return { kind: 'copy', atom: to };
       if (this.#carriage.carried.has(to)) {
         this.#noteUse(atom, entry, reference, to.name);
-        if (this.#isTailCall(atom, reference)) this.#noteUnseen(to);
         return { kind: 'copy', atom: to };
       }
       if (correlation.beforeOf.has(to)) {
@@ -477,7 +492,7 @@ class Selector {
 
   /** What speaks against removing the module when a text of it is used here, or data of no name. */
   #noteText(atom: Atom, reference: Reference, to: Atom): void {
-    if (atom.kind !== 'function' || to.kind === 'constant' || to.kind === 'chunk') return;
+    if (atom.kind !== 'function' || to.kind === 'chunk') return;
     // Of the special statics, those that are texts.
     if (to.name !== '' && !/^__(?:func|FUNCTION|PRETTY_FUNCTION)__/.test(to.name)) return;
     if (this.#storesAddress(atom, reference)) {

@@ -5,7 +5,7 @@ import { compareUnits } from '@kstitch/diff/compare';
 import { correlate } from '@kstitch/diff/correlate';
 import type { ExplainedObjects } from '@kstitch/diff/explain';
 import type { Atom, Reference } from '@kstitch/diff/unit/atom';
-import { coldParentOf, isSpecialStatic } from '@kstitch/diff/unit/names';
+import { coldParentOf } from '@kstitch/diff/unit/names';
 import { readUnit } from '@kstitch/diff/unit/read-unit';
 import type { ElfFile } from '@kstitch/elf/model';
 import type { Side } from './source-text.ts';
@@ -149,7 +149,7 @@ function namesReached(
     }
     const { atom } = target;
     if (parts.includes(atom) || atom.name === '' || comparison.isCopiedByContent(atom)) continue;
-    if (isSpecialStatic(atom.name) || coldParentOf(atom.name) !== undefined) continue;
+    if (coldParentOf(atom.name) !== undefined) continue;
     // The compiler numbers clones and static locals anew: one name for both sides.
     const twin = side === 'before' ? atom : correlation.beforeOf.get(atom);
     const name = (twin ?? atom).name;

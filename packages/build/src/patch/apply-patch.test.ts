@@ -88,6 +88,16 @@ test('applyPatches() refuses fuzz and shows the line that differs', async () => 
   );
 });
 
+test('applyPatches() refuses lines with CR LF in a file without, and takes them in a file with', async () => {
+  const crlf = '--- a/f.c\n+++ b/f.c\n@@ -1,2 +1,3 @@\n one\n+1.5\r\n two\n';
+  await assert.rejects(apply({ 'f.c': 'one\ntwo\n' }, crlf), {
+    code: 'patch-crlf',
+    message: "apply '1.patch': 1 of 3 lines of hunk 1 end in CR LF, and no line of 'f.c' does",
+  });
+  const { files } = await apply({ 'f.c': 'one\ntwo\nthree\r\n' }, crlf);
+  assert.equal(files[0]?.after, 'one\n1.5\r\ntwo\nthree\r\n');
+});
+
 test('applyPatches() names the first hunk that does not fit, and what stands there', async () => {
   const patch = `${header}@@ -2,3 +2,3 @@\n b\n-c\n+C\n d\n@@ -10,5 +10,5 @@\n jj jj\n kk\n-lll lll\n+L\n mm\n nn\n`;
   const text = fsA.replace('j\n', 'jj jj\n').replace('l\n', 'other line\n');

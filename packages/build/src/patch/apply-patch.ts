@@ -36,7 +36,7 @@ type Texts = Map<string, string | undefined>;
  *
  * @returns the changed files with what stood in them
  * @throws KstitchError - what {@link parsePatch} throws; `patch-file-missing`, `patch-file-exists`, `patch-does-not-apply`,
- *   `patch-has-fuzz`, `patch-already-applied`
+ *   `patch-has-fuzz`, `patch-already-applied`, `patch-crlf`
  */
 export async function applyPatches(
   context: Context,
@@ -108,6 +108,7 @@ function applyFile(
       `apply '${patch.name}': there is no file '${path}' in the source of ${kit.release}`,
     );
   }
+  checkLineEnds(patch, file, text ?? '');
   const after = applyHunks(context, patch, file, splitLines(text ?? '')).join('');
   if (change !== 'delete') return after;
   if (after !== '') {
@@ -117,6 +118,19 @@ function applyFile(
     );
   }
   return undefined;
+}
+
+/** A line with a CR fits nowhere in a file without, or brings one into it. */
+function checkLineEnds(patch: Patch, { path, hunks }: FilePatch, text: string): void {
+  if (text.includes('\r\n')) return;
+  for (const [index, hunk] of hunks.entries()) {
+    const ends = hunk.lines.filter(line => line.text.endsWith('\r\n')).length;
+    if (ends === 0) continue;
+    throw new KstitchError(
+      'patch-crlf',
+      `apply '${patch.name}': ${ends} of ${hunk.lines.length} lines of hunk ${index + 1} end in CR LF, and no line of '${path}' does`,
+    );
+  }
 }
 
 function applyHunks(

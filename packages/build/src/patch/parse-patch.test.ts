@@ -74,8 +74,8 @@ test('parsePatch() keeps bytes that are no UTF-8', () => {
 test('parsePatch() passes over a change of the mode alone', () => {
   refused(
     'diff --git a/fs/a.c b/fs/a.c\nold mode 100644\nnew mode 100755\n',
-    'patch-empty',
-    /no unified diff/,
+    'patch-mode-only',
+    /changes the mode of 'fs\/a\.c', and no contents$/,
   );
 });
 

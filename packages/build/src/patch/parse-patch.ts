@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { KstitchError } from '@kstitch/report/error';
+import { checkPatchText } from './patch-text.ts';
 import { sourcePath } from './source-path.ts';
 
 /** A patch as it was given. */
@@ -47,7 +48,7 @@ export const maxPatchFiles = 1000;
  * Names lose their first folder, as with `patch -p1`.
  *
  * @throws KstitchError - `patch-empty`, `patch-malformed`, `patch-too-large`, `patch-path-unsafe`, `patch-renames-file`,
- *   `patch-binary`
+ *   `patch-binary`, `patch-special-file`, `patch-mode-only`, and what {@link checkPatchText} throws
  */
 export function parsePatch({ name, bytes }: PatchText): Patch {
   if (bytes.length > maxPatchSize) {
@@ -57,7 +58,16 @@ export function parsePatch({ name, bytes }: PatchText): Patch {
     );
   }
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
-  const files = readSections(name, text.split('\n')).flatMap(section => readSection(name, section));
+  const lines = text.split('\n');
+  checkPatchText(name, bytes, lines);
+  const sections = readSections(name, lines);
+  const files = sections.flatMap(section => readSection(name, section));
+  const [chmod] = sections.filter(section => section.hunks.length === 0);
+  if (files.length === 0 && chmod !== undefined)
+    throw new KstitchError(
+      'patch-mode-only',
+      `read '${name}': it changes the mode of '${namedPath(name, chmod.after) ?? ''}', and no contents`,
+    );
   if (files.length === 0)
     throw new KstitchError('patch-empty', `read '${name}': there is no unified diff in it`);
   if (files.length > maxPatchFiles) {
@@ -95,10 +105,15 @@ function readSections(name: string, lines: readonly string[]): readonly Section[
     const next = lines[at + 1] ?? '';
     const git = /^diff --git (a\/.*) (b\/.*)$/.exec(line);
     const mode = /^(new|deleted) file mode /.exec(line)?.[1];
+    const special =
+      /^(?:(?:new|deleted) file mode|new mode|index [0-9a-f]+\.\.[0-9a-f]+) (120000|160000)$/.exec(line);
     if (git !== null) open = start(git[1], git[2]);
     else if (line === 'GIT binary patch' || /^Binary files .* differ$/.test(line)) {
       const file = open?.after?.slice(2) ?? / and (?:b\/)?(\S+) differ$/.exec(line)?.[1] ?? '';
       throw new KstitchError('patch-binary', `read '${name}': it changes the binary file '${file}'`);
+    } else if (open !== undefined && open.hunks.length === 0 && special !== null) {
+      const what = special[1] === '120000' ? 'a symbolic link' : 'a submodule';
+      throw new KstitchError('patch-special-file', `read '${name}': '${open.after?.slice(2)}' is ${what}`);
     } else if (open !== undefined && open.hunks.length === 0 && /^(?:rename|copy) (?:from|to) /.test(line))
       open.moved = true;
     else if (open !== undefined && open.hunks.length === 0 && mode === 'new') open.before = '/dev/null';

@@ -84,6 +84,12 @@ export interface Unit {
   /** Atoms that a section without a rule refers to, and that section's name. */
   readonly namedByUnknown: ReadonlyMap<Atom, string>;
   readonly requests: Requests;
+  /** Static objects that macros make for one place in the code (special-statics.ts). */
+  readonly specialStatics: ReadonlySet<Atom>;
+  /** Code and data that no symbol names and nothing here refers to. */
+  readonly unreached: readonly Atom[];
+  /** Of global symbols that lie in no section what they are: an absolute value, a size. */
+  readonly placeless: ReadonlyMap<string, string>;
   /** Functions that can only lie where they do: of each, where it branches to a neighbour with a distance of one byte. */
   readonly shortBranches: ReadonlyMap<Atom, number>;
 }

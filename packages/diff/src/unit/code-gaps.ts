@@ -19,6 +19,11 @@ export class CodeGaps {
     return this.#bySection.has(section);
   }
 
+  /** @returns all gaps, by section index */
+  entries(): Iterable<[section: number, gaps: readonly { readonly from: number; readonly to: number }[]]> {
+    return this.#bySection.entries();
+  }
+
   /** @returns the end of the gap that `offset` lies in, or 0 */
   endOf(section: number, offset: number): number {
     return this.#bySection.get(section)?.find(({ from, to }) => offset >= from && offset < to)?.to ?? 0;

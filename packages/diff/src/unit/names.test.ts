@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { baseName, coldParentOf, isSpecialStatic } from './names.ts';
+import { baseName, coldParentOf } from './names.ts';
 
 test('baseName() takes off what the compiler numbers and nothing else', () => {
   assert.equal(baseName('count.12'), 'count');
@@ -14,17 +14,6 @@ test('baseName() takes off what the compiler numbers and nothing else', () => {
   assert.equal(baseName('__UNIQUE_ID_ddebug_512'), '__UNIQUE_ID_ddebug');
   assert.equal(baseName('__BTF_ID__struct__nf_conn__772208'), '__BTF_ID__struct__nf_conn');
   assert.equal(baseName('md5_transform2'), 'md5_transform2');
-});
-
-test('isSpecialStatic() wants a number or a function: a variable of the source may have the name', () => {
-  assert.equal(isSpecialStatic('__already_done.7'), true);
-  assert.equal(isSpecialStatic('_rs.24'), true);
-  assert.equal(isSpecialStatic('__UNIQUE_ID_ddebug512'), true);
-  assert.equal(isSpecialStatic('foo.__warned'), true);
-  assert.equal(isSpecialStatic('foo.__already_done.3'), true);
-  assert.equal(isSpecialStatic('foo.count'), false);
-  assert.equal(isSpecialStatic('descriptor'), false);
-  assert.equal(isSpecialStatic('once'), false);
 });
 
 test('coldParentOf() names the function of a cold part', () => {

@@ -33,38 +33,3 @@ export function coldParentOf(name: string): string | undefined {
   // Every function is asked, and few have one.
   return name.includes('.cold') ? /^(.+)\.cold(\.\d+)?$/.exec(name)?.[1] : undefined;
 }
-
-const specialStatics = new Set([
-  '__func__',
-  '__FUNCTION__',
-  '__PRETTY_FUNCTION__',
-  '__warned',
-  '__already_done',
-  '__already_printed',
-  '__print_once',
-  '__key',
-  '_rs',
-  'CSWTCH',
-  'descriptor',
-  '_entry',
-  '_entry_ptr',
-  '__UNIQUE_ID_ddebug',
-  // NL_SET_ERR_MSG()
-  '__msg',
-]);
-
-/**
- * Static objects that macros make for one place in the code: the once-flag of a warning, a rate limit, a lockdep key,
- * the name of the function. A patched function gets its own; nothing is lost when that starts afresh.
- *
- * @param name - a symbol's name as gcc gives it to a static local (`__warned.4`) or as clang does (`foo.__warned`); a
- *   variable of the source may have any of these names, and then has neither number nor function
- */
-export function isSpecialStatic(name: string): boolean {
-  const dot = name.indexOf('.');
-  if (dot < 0) return name.startsWith('__UNIQUE_ID_ddebug') && isNumbered(name);
-  const base = baseName(name);
-  if (specialStatics.has(base)) return true;
-  const last = base.lastIndexOf('.');
-  return last > 0 && specialStatics.has(base.slice(last + 1));
-}

@@ -14,6 +14,7 @@ import { CodeGaps } from './code-gaps.ts';
 import { firstFrom, gatherRelocations, type UnitRelocation } from './gather-relocations.ts';
 import { findLocalBranches } from './local-branches.ts';
 import { readRequests } from './requests.ts';
+import { findSpecialStatics } from './special-statics.ts';
 import {
   filesOfSymbols,
   inOrderOfPlace,
@@ -76,6 +77,8 @@ class UnitReader {
   /** Offsets at which code that is reached by offset begins a new piece, by section index. */
   readonly #cuts: (number[] | undefined)[] = [];
   readonly #shortBranches = new Map<Atom, number>();
+  /** What has no name and is referred to from elsewhere. */
+  readonly #reached = new Set<Atom>();
 
   constructor(file: ElfFile, name: string, arch: Architecture, sizes: EntrySizes) {
     this.#file = file;
@@ -110,6 +113,7 @@ class UnitReader {
       const treatment = this.#treatment(section.index);
       if (treatment.kind === 'entries') this.#attachEntries(section, treatment);
     }
+    const unreached = this.#unreached();
     return {
       name: this.#name,
       atoms: this.#atoms,
@@ -121,6 +125,9 @@ class UnitReader {
         (section, offset) => this.#pointer(section, offset),
         what => this.#malformed(what),
       ),
+      specialStatics: findSpecialStatics(this.#atoms, this.#arch),
+      unreached,
+      placeless: placelessSymbols(this.#file),
       shortBranches: this.#shortBranches,
     };
   }
@@ -145,6 +152,24 @@ class UnitReader {
       }
     }
     return named;
+  }
+
+  /** Nothing leads to it here, so that no comparison of what has a name would come upon it. */
+  #unreached(): Atom[] {
+    // The rest of the code that no symbol covers becomes atoms.
+    for (const [index, gaps] of this.#gaps.entries()) {
+      const section = this.#file.sections[index] as Section;
+      for (const { from, to } of gaps) for (let at = from; at < to; at += this.#piece(section, at, to).size);
+    }
+    return this.#atoms.filter(
+      atom =>
+        atom.name === '' &&
+        (atom.kind === 'object' || this.#gaps.has(atom.section.index)) &&
+        atom.kept === undefined &&
+        !this.#reached.has(atom) &&
+        // The space between two objects is nothing.
+        (atom.references.length > 0 || atom.bytes.some(byte => byte !== 0)),
+    );
   }
 
   #cutByExtents(): void {
@@ -356,6 +381,9 @@ class UnitReader {
         throw this.#malformed(`entry at ${section.name}+0x${offset.toString(16)} belongs to no function`);
       }
       const owner = this.#atoms[key.target.atom.id] as GrowingAtom;
+      for (const { target } of references) {
+        if (target.kind === 'atom' && target.atom !== owner) this.#reached.add(target.atom);
+      }
       owner.entries.push({ section, offset, bytes, ownerOffset: key.target.offset, references });
     }
   }
@@ -405,7 +433,10 @@ class UnitReader {
   ): Reference {
     const distance = base === 'entry' ? -offset : 0;
     const bias = from === undefined ? distance : this.#bias(from, relocation.r_type, offset);
-    return { offset, type: relocation.r_type, bias, target: this.#target(relocation, bias, offset, from) };
+    const target = this.#target(relocation, bias, offset, from);
+    if (from !== undefined && target.kind === 'atom' && target.atom.name === '' && target.atom !== from)
+      this.#reached.add(target.atom);
+    return { offset, type: relocation.r_type, bias, target };
   }
 
   #target(relocation: UnitRelocation, bias: number, offset: number, from: GrowingAtom | undefined): Target {
@@ -601,6 +632,18 @@ function stringEnd(section: Section, start: number): number {
       return at + width;
   }
   return -1;
+}
+
+/** `foo = 5` of an assembler, and `int foo;` with -fcommon; the CRCs of exports are of no matter to what runs. */
+function placelessSymbols(file: ElfFile): Map<string, string> {
+  const symbols = new Map<string, string>();
+  for (const symbol of file.symbols) {
+    const { name, bind, st_shndx, st_value, st_size } = symbol;
+    if (bind === STB.LOCAL || name === '' || name.startsWith('__crc_')) continue;
+    if (st_shndx === SHN.ABS) symbols.set(name, `the value 0x${st_value.toString(16)}`);
+    if (st_shndx === SHN.COMMON) symbols.set(name, `${st_size} bytes`);
+  }
+  return symbols;
 }
 
 /** Symbols without a section: an absolute one is its value, a common one its name. */

@@ -47,7 +47,7 @@ export const diffCodes = {
   'data-changed': {
     kind: 'refusal',
     meaning:
-      'The patch changes the initial contents or the size of a variable. The running kernel has long since used and perhaps changed it.',
+      'The patch changes the initial contents, the size or the section of a variable. The running kernel has long since used and perhaps changed it.',
     help: 'Leave the variable as it is and change the code that uses it, or keep the new state in a new variable or a shadow variable.',
     example: "the patch changes the data object 'ext4_mb_seq_groups_ops'",
   },
@@ -57,6 +57,20 @@ export const diffCodes = {
       'The patch changes code or data that is used once, at boot or when the module is loaded, and is freed afterwards.',
     help: 'Move the fix into code that runs after boot; a change that only matters at boot cannot be live-patched.',
     example: 'the patch changes ext4_init_mballoc(), which runs only at boot or module load',
+  },
+  'section-changed': {
+    kind: 'refusal',
+    meaning:
+      'The patch moves a function to a section that the kernel makes something of: it takes no probes there, is left out of traces, may run where the rest is not mapped. Where the running kernel has it cannot be changed.',
+    help: 'Leave the annotation out of the patch (`__sched`, `__kprobes`, `noinstr`); what the code does can change without it.',
+    example: "the patch moves wait_here() from section '.text.wait_here' to '.sched.text'",
+  },
+  'unnamed-code-changed': {
+    kind: 'refusal',
+    meaning:
+      'The patch changes machine code that belongs to no function: inline assembly in a section of its own, without a symbol. Livepatch redirects functions and cannot reach it.',
+    help: 'Leave the assembly as it is and change the function that leads to it, or leave this part of the patch out.',
+    example: "the patch changes code in section '.text..refcount' that no symbol names",
   },
   'name-moved': {
     kind: 'refusal',

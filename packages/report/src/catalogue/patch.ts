@@ -14,6 +14,45 @@ export const patchCodes = {
     help: 'take the patch from its source again; mail programs break long lines and trailing blanks',
     example: "read 'fix.patch': line 12: the hunk has more lines than its header says",
   },
+  'patch-crlf': {
+    kind: 'refusal',
+    meaning:
+      'Lines of the patch end in CR LF, as files of Windows and some mail programs have it, and those of the kernel source end in LF. They would fit nowhere, or bring the CR into the source.',
+    help: "take the CRs off with `sed -i 's/\\r$//' PATCH`, or take the patch from its source again",
+    example: "read 'fix.patch': 12 of 12 lines end in CR LF, line 1 is the first",
+  },
+  'patch-not-text': {
+    kind: 'refusal',
+    meaning:
+      'The patch holds NUL bytes: it was cut off or filled up on its way, or saved as UTF-16. What it says cannot be relied on.',
+    help: 'take the patch from its source again, as UTF-8 text',
+    example: "read 'fix.patch': line 14 has a NUL byte; 512 of them end the file",
+  },
+  'patch-encoded-mail': {
+    kind: 'refusal',
+    meaning: 'The patch is a mail whose body is encoded for transport: base64 or quoted-printable.',
+    help: 'decode it with `git mailinfo message body < PATCH > /dev/null`, and give the file `body`',
+    example: "read 'fix.eml': line 9 says that the mail is encoded as quoted-printable",
+  },
+  'patch-not-unified': {
+    kind: 'refusal',
+    meaning:
+      'The file holds a diff of another kind: a combined diff of a merge, which says what differs from two parents at once, or a context diff.',
+    help: 'for a merge, give `git diff PARENT MERGE`; else give the output of `git diff` or `diff -u`',
+    example: "read 'fix.patch': line 7 begins a combined diff",
+  },
+  'patch-special-file': {
+    kind: 'refusal',
+    meaning: 'The patch makes or changes a symbolic link or a submodule, which no unit is compiled from.',
+    help: 'leave that part out of the patch',
+    example: "read 'fix.patch': 'scripts/dtc/include-prefixes/arm' is a symbolic link",
+  },
+  'patch-mode-only': {
+    kind: 'nothing',
+    meaning: 'The patch changes who may read or run a file of the source, and no contents.',
+    help: 'there is nothing to patch in a kernel; check that the patch is whole',
+    example: "read 'fix.patch': it changes the mode of 'scripts/checkpatch.pl', and no contents",
+  },
   'patch-too-large': {
     kind: 'refusal',
     meaning: 'The patch is larger, or changes more files, than any fix that could be live-patched.',
@@ -131,7 +170,7 @@ export const patchCodes = {
   'symbol-moved': {
     kind: 'refusal',
     meaning:
-      'The patch takes a function or variable out of one unit and defines it in another. Code that is not patched keeps using the old one, so what changes on the way would be lost.',
+      'The patch takes a function or variable out of one unit and defines it in another, or defines one that another unit has as a weak default. Code that is not patched keeps using the old one, so what changes on the way would be lost.',
     help: 'change the function where it is',
     example: "the patch moves 'tcp_init_metrics' from 'net/ipv4/tcp_metrics.c' to 'net/ipv4/tcp_input.c'",
   },

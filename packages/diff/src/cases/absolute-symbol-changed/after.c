@@ -1,0 +1,2 @@
+asm(".globl span\nspan = 6");
+int f(int x) { return x; }

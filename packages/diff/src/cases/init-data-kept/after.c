@@ -1,0 +1,2 @@
+int limit = 3;
+int f(int x) { return x + limit; }

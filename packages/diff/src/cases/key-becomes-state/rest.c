@@ -1,0 +1,1 @@
+void lock(void *p) { }

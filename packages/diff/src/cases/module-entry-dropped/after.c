@@ -1,0 +1,2 @@
+int f(int x) { return x; }
+void leave(void) { f(3); }

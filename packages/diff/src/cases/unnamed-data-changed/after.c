@@ -1,0 +1,2 @@
+asm(".pushsection .rodata.local, \"a\"\n.Llocal: .long 6\n.popsection");
+int f(int x) { return x; }
