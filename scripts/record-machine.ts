@@ -5,22 +5,23 @@ import { fetchKit } from '@kstitch/build/kit/kit';
 import { withTemporaryDirectory } from '@kstitch/host/files';
 import { run } from '@kstitch/host/run';
 import { silentContext } from '@kstitch/report/context';
-import { testRelease } from '@kstitch/testkit/kit';
+import { ibtRelease, testRelease } from '@kstitch/testkit/kit';
 import { blockerPatches } from '@kstitch/testkit/manager-patches';
 import { writeTreeText } from '@kstitch/testkit/tree-text';
 import { bootOnce } from '@kstitch/vm/boot-once';
 import { root } from './repository.ts';
 
 /**
- * Records what packages/manager reads of a machine, in each state that it tells apart, from the stock kernel in a virtual
- * machine: `node scripts/record-machine.ts` writes packages/manager/src/fixtures.
+ * Records what packages/manager reads of a machine, in each state that it tells apart, from the stock kernels in virtual
+ * machines: `node scripts/record-machine.ts` writes packages/manager/src/fixtures, and with `6.12` fixtures/6.12.
  */
-const fixtures = join(root, 'packages/manager/src/fixtures');
+const release = process.argv[2] === '6.12' ? ibtRelease : testRelease;
+const fixtures = join(root, 'packages/manager/src/fixtures', release === ibtRelease ? '6.12' : '');
 const context = silentContext();
-const kit = await fetchKit(context, testRelease);
+const kit = await fetchKit(context, release);
 
 await withTemporaryDirectory('record', async directory => {
-  const patches = await blockerPatches();
+  const patches = await blockerPatches(kit.release);
   const built = Object.fromEntries(
     await Promise.all(
       Object.entries(patches).map(async ([name, patch]) => {
@@ -46,7 +47,7 @@ await withTemporaryDirectory('record', async directory => {
       bytes: readFileSync(modulePath),
     })),
     script: variables.join('') + readFileSync(join(import.meta.dirname, 'record-machine.sh'), 'utf8'),
-    timeoutSeconds: 300,
+    timeoutSeconds: 900,
   });
   if (status !== 0) throw new Error(`the recording ended with status ${status}\n${log}`);
 

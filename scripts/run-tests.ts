@@ -49,7 +49,7 @@ const MAX_FAILURE_LINES = 60;
  * @returns the test files of the tier
  */
 export function findTests(tier: Tier, words: readonly string[] = []): string[] {
-  const all = findFiles(['{packages/*/src,corpus,matrix,scripts}/**/*.test.ts']);
+  const all = findFiles(['{packages/*/src,bench,corpus,matrix,scripts}/**/*.test.ts']);
   const named = all.filter(path => words.length === 0 || words.some(word => path.includes(word)));
   return [...named, ...words.filter(isAbsolute)].filter(path => tiers[tier].pattern.test(path));
 }

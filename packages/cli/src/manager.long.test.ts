@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { readAnswers } from '@kstitch/testkit/guest-root';
 import { buildTrials, type GuestRun, runWithKstitch, type Trials } from '@kstitch/testkit/manager-guest';
+import { compileTypist } from '@kstitch/testkit/typist';
 
 const folder = mkdtempSync(join(tmpdir(), 'kstitch-test-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -182,30 +183,34 @@ test('a kernel thread blocks for ever, and what may not be loaded is refused', a
   assert.match(reasons[0], /^kthreadd\(\) does not return/);
 });
 
-test('a transition that was forced leaves its mark', async () => {
-  const { kthreadd } = trials.names;
-  const force = `
-    import { loadLivepatch } from "/kstitch/packages/manager/src/load.ts";
-    import { openManager } from "/kstitch/packages/manager/src/manager.ts";
-    import { silentContext } from "/kstitch/packages/report/src/context.ts";
-    import { readFileSync } from "node:fs";
-    console.log(JSON.stringify(await loadLivepatch(silentContext(), openManager(), {
-      files: { module: readFileSync('/${kthreadd}.ko'), record: readFileSync('/${kthreadd}.json', 'utf8') },
-      what: 'x', timeoutSeconds: 3, graceSeconds: 0, drop: [], dryRun: false, force: async () => true,
-    })));`;
-  const { answer } = await guest(
+test('force is asked for when time is up, wants the name typed, and leaves its mark', async () => {
+  const { pipe, kthreadd } = trials.names;
+  const { answer, lines } = await guest(
     `
-    printf '@answer forced 0\\n'
-    chroot /root/k /bin/node /force.mjs
+    mkdir -p /root/k/dev/pts; mount -t devpts devpts /root/k/dev/pts
+    chmod 755 /root/k/typist
+    # typed NAME TEXT COMMAND...: what is said on a terminal at which somebody types the text.
+    typed() {
+      name=$1; text=$2; shift 2
+      said=$(chroot /root/k /typist "$text" /bin/node /kstitch/packages/cli/src/main.ts "$@"); status=$?
+      printf '@answer %s %s\\n%s\\n' "$name" "$status" "$said"
+    }
+    sleep 10000 | cat > /dev/null &
+    typed declined yes load /${pipe}.ko --force --timeout 3
+    answer reversed list
+    typed forced ${kthreadd} load /${kthreadd}.ko --force --timeout 3
     answer marked status
   `,
-    { files: { '/force.mjs': Buffer.from(force) } },
+    { files: { '/typist': compileTypist() } },
   );
-  assert.deepEqual(
-    [answer('forced').json.forced, answer('forced').json.attestation.verdict],
-    [true, 'attested'],
-  );
-  assert.deepEqual([answer('marked').status, answer('marked').json.health], [10, 'reboot needed']);
+  const declined = lines('declined').join('\n');
+  assert.match(declined, /may crash the kernel.*Force it\? \[type 'kstitch_pipe_/s);
+  assert.match(declined, /load-timed-out/);
+  assert.equal(phases(answer('reversed').json)[pipe], 'disabled');
+
+  assert.match(lines('forced').join('\n'), /loaded, by force[\s\S]*attested/);
+  const marked = answer('marked');
+  assert.deepEqual([marked.status, marked.json.health], [10, 'reboot needed']);
 });
 
 test('where only signed modules are taken, an unsigned one is refused before the kernel is asked', async () => {

@@ -42,6 +42,7 @@ export interface Answers {
   answer(name: string): { readonly status: number; readonly json: ReturnType<typeof JSON.parse> };
   /** What is no JSON. */
   lines(name: string): string[];
+  statusOf(name: string): number;
 }
 
 /** @param log - of the boot, for messages */
@@ -67,29 +68,40 @@ export function readAnswers(output: Uint8Array, log: string): Answers {
       return { status, json: JSON.parse(text) };
     },
     lines: name => find(name).text.trimEnd().split('\n'),
+    statusOf: name => find(name).status,
   };
 }
 
-/**
- * @param image - a file that does not exist yet
- * @param files - further files, by their paths in the guest
- */
+/** What the guest's root has besides kstitch. */
+export interface GuestContents {
+  /** Files, by their paths in the guest. */
+  readonly files: Readonly<Record<string, Uint8Array>>;
+  /** Folders of this machine, by their paths in the guest. */
+  readonly folders?: Readonly<Record<string, string>>;
+  /** Programs of this machine: paths; in the guest they lie in /bin. */
+  readonly programs?: readonly string[];
+}
+
+/** @param image - a file that does not exist yet */
 export async function makeGuestRoot(
   context: Context,
   image: string,
-  files: Readonly<Record<string, Uint8Array>>,
+  { files, folders = {}, programs = [] }: GuestContents,
 ): Promise<void> {
   const root = `${image}.d`;
   const copy = (from: string, to: string): Promise<void> => cp(from, join(root, to), { dereference: true });
   for (const folder of ['proc', 'sys', 'dev', 'tmp', 'bin', 'var/lib', 'root', 'kstitch/node_modules'])
     await mkdir(join(root, folder), { recursive: true });
 
-  for (const program of [process.execPath, '/usr/bin/flock', '/usr/bin/setpriv']) {
+  for (const program of [process.execPath, '/usr/bin/flock', '/usr/bin/setpriv', ...programs]) {
     await copy(program, `bin/${program.slice(program.lastIndexOf('/') + 1)}`);
     for (const library of await librariesOf(program)) await copy(library, library);
   }
   await writeFile(join(root, 'bin/busybox'), await readBusybox(), { mode: 0o755 });
-  for (const applet of applets) await symlink('busybox', join(root, 'bin', applet));
+  for (const applet of applets.filter(name => !programs.some(path => path.endsWith(`/${name}`))))
+    await symlink('busybox', join(root, 'bin', applet));
+  for (const [to, from] of Object.entries(folders))
+    await cp(from, join(root, to), { recursive: true, verbatimSymlinks: true });
 
   for (const name of ['package.json', 'packages'])
     await cp(join(repository, name), join(root, 'kstitch', name), {
@@ -113,7 +125,7 @@ export async function makeGuestRoot(
 }
 
 /** @returns paths of the shared libraries, the dynamic loader among them */
-async function librariesOf(program: string): Promise<string[]> {
+export async function librariesOf(program: string): Promise<string[]> {
   const { stdout } = await run('ldd', [program]);
   return Array.from(stdout.matchAll(/(?:=> )?(\/\S+) \(0x/g), ([, path = '']) => path);
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { buildLivepatch } from '@kstitch/build/build-livepatch';
 import { silentContext } from '@kstitch/report/context';
 import { type BootOnceResult, bootOnce } from '@kstitch/vm/boot-once';
-import { guestRootScript, makeGuestRoot } from './guest-root.ts';
+import { type GuestContents, guestRootScript, makeGuestRoot } from './guest-root.ts';
 import { testKit, testRelease } from './kit.ts';
 import { blockerPatches } from './manager-patches.ts';
 
@@ -24,18 +24,21 @@ export async function buildTrials(directory: string): Promise<Trials> {
 
 /**
  * @param directory - an empty folder for what is built
- * @param patches - by the livepatches' names
+ * @param patches - by the livepatches' names; several are applied one after the other
  */
 export async function buildForGuest<Name extends string>(
   directory: string,
-  patches: Readonly<Record<Name, string>>,
+  patches: Readonly<Record<Name, string | readonly string[]>>,
   release = testRelease,
 ): Promise<GuestLivepatches<Name>> {
   const files: Record<string, Uint8Array> = {};
   const built = await Promise.all(
-    Object.entries<string>(patches).map(async ([name, patch]) => {
+    Object.entries<string | readonly string[]>(patches).map(async ([name, texts]) => {
       const { bundle, modulePath, bundlePath } = await buildLivepatch(silentContext(), {
-        patches: [{ name: `${name}.patch`, bytes: Buffer.from(patch, 'latin1') }],
+        patches: [texts].flat().map((text, index) => ({
+          name: index === 0 ? `${name}.patch` : `${name}-${index + 1}.patch`,
+          bytes: Buffer.from(text, 'latin1'),
+        })),
         release,
         name,
         outputDirectory: directory,
@@ -48,9 +51,9 @@ export async function buildForGuest<Name extends string>(
   return { names: Object.fromEntries(built) as Record<Name, string>, files };
 }
 
-export interface GuestRun {
-  /** Files by their paths in the guest. */
-  readonly files: Readonly<Record<string, Uint8Array>>;
+export interface GuestRun extends GuestContents {
+  /** Default: the test kernel. */
+  readonly release?: string;
   /** Run with the functions of `guestRootScript`. */
   readonly script: string;
   readonly timeoutSeconds: number;
@@ -64,9 +67,9 @@ const patience = ['rcupdate.rcu_cpu_stall_timeout=300', 'watchdog_thresh=60'];
 /** @param directory - for the image of the guest's root */
 export async function runWithKstitch(directory: string, run: GuestRun): Promise<BootOnceResult> {
   const context = silentContext();
-  const { kit } = await testKit();
+  const { kit } = await testKit(run.release);
   const image = join(directory, 'root.img');
-  await makeGuestRoot(context, image, run.files);
+  await makeGuestRoot(context, image, run);
   return await bootOnce(context, {
     kernel: {
       release: kit.release,

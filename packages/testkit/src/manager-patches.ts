@@ -1,25 +1,31 @@
 import { editPatch } from './edit-patch.ts';
+import { testRelease } from './kit.ts';
 
 /**
- * Patches of the test kernel for trials of loading and unloading: `ext4` blocks nothing, whoever waits for a pipe sleeps in
+ * Patches of a test kernel for trials of loading and unloading: `ext4` blocks nothing, whoever waits for a pipe sleeps in
  * the function that `pipe` patches, and a kernel thread never leaves the one that `kthreadd` patches.
  */
-export async function blockerPatches(): Promise<Readonly<Record<'ext4' | 'pipe' | 'kthreadd', string>>> {
+export async function blockerPatches(
+  release = testRelease,
+): Promise<Readonly<Record<'ext4' | 'pipe' | 'kthreadd', string>>> {
   const [ext4, pipe, kthreadd] = await Promise.all([
     editPatch(
       'fs/ext4/mballoc.c',
       '\tmb_debug(sb, "load group %u\\n", group);\n',
       '\tif (unlikely(group == ~0U))\n\t\treturn -EIO;\n\tmb_debug(sb, "load group %u\\n", group);\n',
+      release,
     ),
     editPatch(
       'fs/pipe.c',
       '\tif (unlikely(total_len == 0))\n\t\treturn 0;\n\n\tret = 0;\n',
       '\tif (unlikely(total_len == 0 || total_len > MAX_RW_COUNT))\n\t\treturn 0;\n\n\tret = 0;\n',
+      release,
     ),
     editPatch(
       'kernel/kthread.c',
       '\tset_task_comm(tsk, "kthreadd");\n',
       '\tset_task_comm(tsk, "kthreadd+");\n',
+      release,
     ),
   ]);
   return { ext4, pipe, kthreadd };

@@ -1,0 +1,102 @@
+/**
+ * `npm run bench:vm`: what a load costs those who work meanwhile. In a virtual machine two processes are busy on the path that
+ * is patched, while the livepatch is loaded by kstitch and by insmod in turns. Writes docs/pause.md. Only ratios mean something:
+ * an emulated processor is slow.
+ *
+ *   npm run bench:vm                    20 pairs
+ *   npm run bench:vm -- --pairs 40
+ */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { compileC } from '@kstitch/testkit/compile';
+import { testRelease } from '@kstitch/testkit/kit';
+import { buildForGuest, runWithKstitch } from '@kstitch/testkit/manager-guest';
+import { blockerPatches } from '@kstitch/testkit/manager-patches';
+import { root } from '../scripts/repository.ts';
+import { pausePage } from './pause-page.ts';
+import { parseRounds, type Rounds } from './pauses.ts';
+
+const { values } = parseArgs({ options: { pairs: { type: 'string', default: '20' } } });
+const pairs = Number(values.pairs);
+/** What busy.c takes for windows, two a pair. */
+const mostPairs = 120;
+if (!(pairs >= 1 && pairs <= mostPairs)) throw new RangeError(`--pairs is a number from 1 to ${mostPairs}`);
+
+const work = await mkdtemp(join(tmpdir(), 'kstitch-bench-'));
+try {
+  const { pipe } = await blockerPatches();
+  const { names, files } = await buildForGuest(work, { pipe });
+  const busy = compileC(
+    await readFile(join(import.meta.dirname, 'busy.c'), 'utf8'),
+    ['-static', '-Wall', '-Werror'],
+    { link: true },
+  );
+  const { output, status, log } = await runWithKstitch(work, {
+    files: { ...files, '/busy': busy },
+    script: script(names.pipe),
+    timeoutSeconds: 300 * pairs + 300,
+  });
+  if (status !== 0) throw new Error(`the guest ended with status ${status}\n${log}`);
+  const windows = new Map<number, Rounds[]>();
+  for (const line of Buffer.from(output).toString('utf8').trim().split('\n')) {
+    const [window, rounds] = parseRounds(line);
+    windows.set(window, [...(windows.get(window) ?? []), rounds]);
+  }
+  const page = pausePage({ release: testRelease, pairs, windows });
+  await writeFile(join(root, 'docs/pause.md'), page);
+  console.log(page);
+} finally {
+  await rm(work, { recursive: true, force: true });
+}
+
+/** Windows have even numbers with kstitch and odd ones with insmod, and are all of the same length; which is first alternates. */
+function script(name: string): string {
+  const patch = `/sys/kernel/livepatch/${name}`;
+  return `
+chmod 755 /root/k/busy
+printf '\\000' > /tmp/control
+/root/k/busy /tmp/control > /tmp/first &
+/root/k/busy /tmp/control > /tmp/second &
+window() { printf "\\\\$(printf %03o "$1")" | dd of=/tmp/control conv=notrunc 2> /dev/null; }
+in_force() { [ "$(cat ${patch}/transition 2> /dev/null)" = 0 ]; }
+by_kstitch() { kstitch load /${name}.ko --quiet > /dev/null; }
+by_insmod() { insmod /root/k/${name}.ko; }
+uptime_s() { read -r up rest < /proc/uptime; echo "\${up%.*}"; }
+# How long both take is found out by the first loads, which are not counted; the code cache is filled by them too.
+load_and_unload() {
+	began=$(uptime_s)
+	[ "$1" = 0 ] || window "$1"
+	$2 || exit 1
+	until in_force; do usleep 20000; done
+	took=$(($(uptime_s) - began + 1))
+	while [ $(($(uptime_s) - began)) -lt "$length" ]; do usleep 20000; done
+	window 0
+	echo 0 > ${patch}/enabled
+	while [ -e ${patch} ]; do usleep 20000; done
+	until rmmod ${name}; do usleep 100000; done 2> /dev/null
+	sleep 1
+}
+length=0
+load_and_unload 0 by_insmod
+load_and_unload 0 by_kstitch
+load_and_unload 0 by_kstitch
+length=$((took + 1))
+echo "a window has $length s" >&2
+pair=1
+while [ "$pair" -le ${pairs} ]; do
+	if [ $((pair % 2)) = 0 ]; then
+		load_and_unload $((2 * pair)) by_kstitch
+		load_and_unload $((2 * pair + 1)) by_insmod
+	else
+		load_and_unload $((2 * pair + 1)) by_insmod
+		load_and_unload $((2 * pair)) by_kstitch
+	fi
+	pair=$((pair + 1))
+done
+window 255
+wait
+cat /tmp/first /tmp/second
+`;
+}

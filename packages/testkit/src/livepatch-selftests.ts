@@ -1,0 +1,171 @@
+/**
+ * Upstream's own tests of livepatch (tools/testing/selftests/livepatch of linux-source-6.12), as they come with the source package:
+ * their modules are built against the headers of a kernel, and their scripts run in a virtual machine with it, unmodified.
+ */
+import { createHash } from 'node:crypto';
+import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadKernel } from '@kstitch/build/kernel/load-kernel';
+import { run } from '@kstitch/host/run';
+import type { Bundle } from '@kstitch/livepatch/bundle';
+import { readAnswers } from './guest-root.ts';
+import { ibtRelease, testKit } from './kit.ts';
+import { runWithKstitch } from './manager-guest.ts';
+import { buildModules } from './test-module.ts';
+
+export interface SelftestResult {
+  readonly script: string;
+  /** 0 passed, 4 skipped. */
+  readonly status: number;
+  /** What it printed: `TEST: … ok`. */
+  readonly lines: readonly string[];
+}
+
+export interface SelftestRun {
+  readonly results: readonly SelftestResult[];
+  /** How each load and unload of kstitch ended: `load test_klp_livepatch: attested`. */
+  readonly kstitch: readonly string[];
+  readonly log: string;
+}
+
+/** What the scripts call, from the packages bash, coreutils, grep, mawk, sed, diffutils, util-linux, libc-bin and procps. */
+const programs = [
+  ...['bash', 'awk', 'basename', 'cat', 'date', 'dirname', 'diff', 'dmesg', 'getconf', 'grep', 'id', 'rm'],
+  ...['sed', 'seq', 'sleep', 'stat', 'tr', 'uname'],
+].map(name => `/usr/bin/${name}`);
+
+/**
+ * @param directory - an empty folder
+ * @param loader - `insmod`: what the scripts say; `kstitch`: in place of insmod and rmmod stand programs that call kstitch
+ */
+export async function runSelftests(
+  directory: string,
+  release: string,
+  loader: 'insmod' | 'kstitch',
+): Promise<SelftestRun> {
+  const tests = join(directory, 'livepatch');
+  const { sourceDirectory } = await testKit(ibtRelease);
+  await cp(join(sourceDirectory, 'tools/testing/selftests/livepatch'), tests, { recursive: true });
+  const modules = join(tests, 'test_modules');
+  await buildModules(modules, release);
+  const caller = 'test_klp-call_getpid';
+  await run('gcc', ['-static', '-o', join(tests, caller), join(tests, `${caller}.c`)]);
+  if (loader === 'kstitch') await writeRecords(modules, release);
+
+  const kmod = await unpackKmod(directory);
+  const path = `${loader === 'kstitch' ? '/instead:' : ''}/kmod:/bin`;
+  const scripts = (await readdir(tests)).filter(name => /^test-.*\.sh$/.test(name)).toSorted();
+  const { status, output, log } = await runWithKstitch(join(directory, '.'), {
+    release,
+    programs: [...programs, '/usr/sbin/sysctl', ...kmod.programs],
+    folders: { selftests: tests, kmod: kmod.names, 'lib/x86_64-linux-gnu': kmod.libraries },
+    files: { '/instead/insmod': Buffer.from(insmod), '/instead/rmmod': Buffer.from(rmmod) },
+    script: `
+      chmod 755 /root/k/instead/*
+      for script in ${scripts.join(' ')}; do
+        output=$(KDIR=/selftests PATH=${path} chroot /root/k /bin/bash -c "cd /selftests && exec ./$script" 2>&1); status=$?
+        printf '@answer %s %s\\n%s\\n' "$script" "$status" "$output"
+      done
+      printf '@answer kstitch 0\\n'
+      cat /root/k/kstitch.log
+    `,
+    timeoutSeconds: 1800,
+  });
+  if (status !== 0 && loader === 'kstitch') throw new Error(`the guest ended with status ${status}\n${log}`);
+  const { lines, statusOf } = readAnswers(output, log);
+  return {
+    results: scripts.map(script => ({ script, status: statusOf(script), lines: lines(script) })),
+    kstitch: loader === 'kstitch' ? lines('kstitch') : [],
+    log,
+  };
+}
+
+/** insmod, rmmod and modinfo as the scripts expect them, whose words they compare: from kmod, which busybox's are not. */
+async function unpackKmod(directory: string) {
+  const debs = join(directory, 'debs');
+  const unpacked = join(directory, 'unpacked');
+  const names = join(directory, 'kmod');
+  await Promise.all([debs, unpacked, names].map(folder => mkdir(folder)));
+  await run('apt-get', ['download', '-q', 'kmod', 'libkmod2'], { cwd: debs });
+  for (const name of await readdir(debs)) await run('dpkg-deb', ['-x', join(debs, name), unpacked]);
+  for (const name of ['insmod', 'rmmod', 'modinfo']) await symlink('/bin/kmod', join(names, name));
+  const libraries = join(unpacked, 'lib/x86_64-linux-gnu');
+  // The library is named too for what it needs itself.
+  return { programs: [join(unpacked, 'bin/kmod'), join(libraries, 'libkmod.so.2')], libraries, names };
+}
+
+/**
+ * kstitch loads what has a record. Of upstream's livepatches these say that they patch nothing and change no state, so that the
+ * kernel is asked, and that their modules may be removed, which the scripts do.
+ */
+async function writeRecords(modules: string, release: string): Promise<void> {
+  const { kit } = await testKit(release);
+  const { buildId } = await loadKernel(kit);
+  for (const file of await readdir(modules)) {
+    const bytes = file.endsWith('.ko') ? await readFile(join(modules, file)) : Buffer.alloc(0);
+    if (!bytes.includes('livepatch=Y')) continue;
+    const module = file.replace(/\.ko$/, '');
+    const record: Bundle = {
+      schema: 'kstitch/bundle/1',
+      kstitch: '0',
+      module,
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+      kernel: { release, packageVersion: kit.packageVersion, buildId },
+      objects: [],
+      states: [],
+      identity: [],
+      newSymbols: [],
+      references: [],
+      exportedSymbols: [],
+      patches: [],
+      cves: [],
+      toolchain: { compiler: '', linker: '' },
+      runPre: { units: 0, functions: 0, relocations: 0, jumpLabelSites: 0, widthOnlyDifferences: 0 },
+      specialSections: {},
+      klpRelocations: 0,
+      replace: false,
+      unload: { verdict: 'safe', reasons: [] },
+      reload: [],
+      cautions: [],
+    };
+    await writeFile(join(modules, `${module}.json`), JSON.stringify(record));
+  }
+}
+
+/** kstitch finds the real insmod, not this program again. */
+const shared = `#!/bin/bash
+export PATH=/kmod:/bin
+kstitch() { node /kstitch/packages/cli/src/main.ts "$@" --json 2> /dev/null; }
+field() { node -e 'let t="";process.stdin.on("data",d=>t+=d).on("end",()=>{const j=JSON.parse(t);console.log('"$1"')})'; }
+`;
+
+/**
+ * A livepatch that is loaded without parameters, which kstitch has none of. As insmod does, it ends before a transition that does
+ * not end; of the others it waits for kstitch's own end.
+ */
+const insmod = `${shared}
+name=$(basename "$1" .ko)
+if [ $# != 1 ] || [ ! -e "\${1%.ko}.json" ]; then exec insmod "$@"; fi
+result=/tmp/load.$name
+kstitch load "$PWD/$1" --timeout 600 > $result &
+for ((i = 0; i < 600; i++)); do
+	kill -0 $! 2> /dev/null || break
+	[ $i -gt 200 ] && [ -e /sys/kernel/livepatch/$name ] && { echo "load $name: blocked" >> /kstitch.log; exit 0; }
+	sleep .1
+done
+wait $!
+status=$?
+echo "load $name: $(field 'j.error?.code ?? j.attestation.verdict' < $result)" >> /kstitch.log
+[ $status = 0 ] && exit 0
+field 'j.error.code === "load-kernel-refused" ? "insmod: ERROR: " + j.error.notes[0].replace(/module \\S+\\//, "module test_modules/") : j.error.message' < $result >&2
+exit 1
+`;
+
+const rmmod = `${shared}
+record=/var/lib/kstitch/livepatches/$(uname -r)/$1.json
+if [ ! -e $record ]; then exec rmmod "$@"; fi
+result=$(kstitch unload "$1" --grace 0)
+said=$(echo "$result" | field 'j.error?.code ?? j.result')
+echo "unload $1: $said" >> /kstitch.log
+[ "$said" = removed ] || { echo "$result"; exit 1; }
+`;
