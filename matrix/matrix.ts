@@ -6,7 +6,7 @@
  *   npm run matrix                                  all kernels of matrix/cases.ts
  *   npm run matrix -- --kernel RELEASE              one of them; the table is only printed
  *   npm run matrix -- --sample 300 --seed 2         other units
- *   npm run matrix -- --only placement              one part of each: kit, placement, fix, warm
+ *   npm run matrix -- --only placement              one part of each: kit, image, placement, fix, warm
  *   npm run matrix -- --fresh                       forget earlier results
  *
  * A run that was killed goes on where it was. Results are kept by kstitch's own sources; a kit's times by those that make kits.
@@ -29,6 +29,7 @@ import { isComplete, writeKernelsPage } from './kernels-page.ts';
 import { measureKit } from './measure-kit.ts';
 import { placeSample } from './place-sample.ts';
 import { measureWarmBuild, proveFix } from './prove-fix.ts';
+import { readImage } from './read-image.ts';
 import { tryRefused } from './try-refused.ts';
 
 /** Warm builds that are counted. */
@@ -77,6 +78,7 @@ const results = await ResultStore.open<{ readonly key: string; readonly result: 
 const stages = hashOfSources();
 const hashes = {
   kit: hashOfFiles(['packages/build/src/{kit,root}/*.ts']),
+  image: stages,
   placement: stages,
   fix: hashOfSources([
     'packages/vm/src/**/*.{ts,sh}',
@@ -118,6 +120,7 @@ async function examine(kernel: KernelCase): Promise<KernelResult> {
   await fetchKit(context, release);
   return {
     kit,
+    image: wants('image') ? await part(release, 'image', () => readImage(release)) : undefined,
     placement: wants('placement')
       ? await part(sampled, 'placement', () => placeSample(context, release, request))
       : undefined,
