@@ -77,6 +77,8 @@ export interface ProvenFix {
 export interface WarmBuild {
   /** Wall time, one figure a run. */
   readonly seconds: readonly number[];
+  /** Processor time of kstitch and all it called, one figure a run: what else the machine does is not in it. */
+  readonly processorSeconds: readonly number[];
 }
 
 /** A kernel that no kit is made of. */

@@ -68,7 +68,7 @@ function result(failures: readonly PlacementFailure[], warm: number): KernelResu
       accelerator: 'tcg',
       proveSeconds: 34.9,
     },
-    warm: { seconds: [9, warm, 1] },
+    warm: { seconds: [30, 20, 10], processorSeconds: [9, warm, 1] },
   };
 }
 
@@ -89,9 +89,12 @@ test('a kernel has a row with what was placed and proven, and its times', () => 
     '| `6.12.1+deb13-cloud-amd64` | `init/version.c` | `run-pre-mismatch` | not looked into yet: the strings differ |',
     '| `6.12.1+deb13-cloud-amd64` | `kstitch_a_fix_00000000` | `vmlinux: a()` | safe | crashes in `a()` | patched absent, reloaded absent | 35 s, tcg |',
     '| `6.12.1+deb13-cloud-amd64` | 100 | 50 | 10 | runtime_ptr_USER_PTR_MAX 5 | 14 bytes | no | 1280 bytes | 7 .ko.xz |',
-    '| `6.12.1+deb13-cloud-amd64` | 81 s | 120 s | 20 s | 2.5 s | 1.25 |',
+    '| `6.12.1+deb13-cloud-amd64` | 81 s | 120 s | 20 s | 20.0 s | 2.5 s | 1.25 |',
   ]);
-  assert.equal(of(old.release).at(-1), '| `6.1.0-1-cloud-amd64` | 81 s | 120 s | 20 s | 2.0 s | 1.00 |');
+  assert.equal(
+    of(old.release).at(-1),
+    '| `6.1.0-1-cloud-amd64` | 81 s | 120 s | 20 s | 20.0 s | 2.0 s | 1.00 |',
+  );
   // Two kernels, one fix; what stands in a cell does not end it.
   assert.deepEqual(
     lines.filter(line => line.startsWith('| `fs/a.c` |')),
