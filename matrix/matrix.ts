@@ -27,8 +27,9 @@ import { readCauses } from './explain-failure.ts';
 import type { KernelResult } from './kernel-result.ts';
 import { isComplete, writeKernelsPage } from './kernels-page.ts';
 import { measureKit } from './measure-kit.ts';
+import { measureWarmBuild } from './measure-warm.ts';
 import { placeSample } from './place-sample.ts';
-import { measureWarmBuild, proveFix } from './prove-fix.ts';
+import { proveFix } from './prove-fix.ts';
 import { readImage } from './read-image.ts';
 import { tryRefused } from './try-refused.ts';
 
@@ -82,7 +83,7 @@ const hashes = {
   placement: stages,
   fix: hashOfSources([
     'packages/vm/src/**/*.{ts,sh}',
-    'matrix/{cases,prove-fix,reproducer}.ts',
+    'matrix/{cases,reproducer}.ts',
     'matrix/reproducers/*',
   ]),
   warm: stages,
