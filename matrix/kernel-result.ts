@@ -12,6 +12,26 @@ export interface KitTimes {
   readonly downloadSeconds: number;
 }
 
+/** What a shipped kernel has that decides how livepatches for it are made. */
+export interface ImageFacts {
+  readonly symbols: number;
+  /** Functions whose padding has a symbol, `__pfx_…`. */
+  readonly padded: number;
+  /** Functions whose landing pad for indirect branches the kernel takes away at boot (`.ibt_endbr_seal`). */
+  readonly sealed: number;
+  /** Numbers that are written into the code of vmlinux at boot, with how many places: `runtime_ptr_USER_PTR_MAX 118`. */
+  readonly constants: readonly string[];
+  /** Bytes of an entry of `.altinstructions`. */
+  readonly altInstruction: number;
+  /** Whether there is `.parainstructions`. */
+  readonly paravirt: boolean;
+  /** Bytes of struct module. */
+  readonly moduleSize: number;
+  readonly modules: number;
+  /** What their names end in: `.ko`, `.ko.xz`. */
+  readonly moduleFiles: string;
+}
+
 /** A sample of units, looked for in the shipped kernel. */
 export interface Placement {
   readonly seed: number;
@@ -57,6 +77,8 @@ export interface ProvenFix {
 export interface WarmBuild {
   /** Wall time, one figure a run. */
   readonly seconds: readonly number[];
+  /** Processor time of kstitch and all it called, one figure a run: what else the machine does is not in it. */
+  readonly processorSeconds: readonly number[];
 }
 
 /** A kernel that no kit is made of. */
@@ -70,6 +92,7 @@ export interface RefusedFetch {
 /** The parts are done again for themselves. */
 export interface KernelResult {
   readonly kit?: KitTimes | undefined;
+  readonly image?: ImageFacts | undefined;
   readonly placement?: Placement | undefined;
   readonly fix?: ProvenFix | undefined;
   readonly warm?: WarmBuild | undefined;

@@ -35,6 +35,17 @@ const failure: PlacementFailure = {
 function result(failures: readonly PlacementFailure[], warm: number): KernelResult {
   return {
     kit: { seconds: 81.4, processorSeconds: 120, downloadSeconds: 3, rootSeconds: 20 },
+    image: {
+      symbols: 100,
+      padded: 50,
+      sealed: 10,
+      constants: ['runtime_ptr_USER_PTR_MAX 5'],
+      altInstruction: 14,
+      paravirt: false,
+      moduleSize: 1280,
+      modules: 7,
+      moduleFiles: '.ko.xz',
+    },
     placement: {
       seed: 1,
       units: 200,
@@ -57,7 +68,7 @@ function result(failures: readonly PlacementFailure[], warm: number): KernelResu
       accelerator: 'tcg',
       proveSeconds: 34.9,
     },
-    warm: { seconds: [9, warm, 1] },
+    warm: { seconds: [30, 20, 10], processorSeconds: [9, warm, 1] },
   };
 }
 
@@ -77,9 +88,13 @@ test('a kernel has a row with what was placed and proven, and its times', () => 
     '| `6.12.1+deb13-cloud-amd64` | 200 | 80 | 120 | 199 of 200 (99.5 %) | 4000 | 50000 |',
     '| `6.12.1+deb13-cloud-amd64` | `init/version.c` | `run-pre-mismatch` | not looked into yet: the strings differ |',
     '| `6.12.1+deb13-cloud-amd64` | `kstitch_a_fix_00000000` | `vmlinux: a()` | safe | crashes in `a()` | patched absent, reloaded absent | 35 s, tcg |',
-    '| `6.12.1+deb13-cloud-amd64` | 81 s | 120 s | 20 s | 2.5 s | 1.25 |',
+    '| `6.12.1+deb13-cloud-amd64` | 100 | 50 | 10 | runtime_ptr_USER_PTR_MAX 5 | 14 bytes | no | 1280 bytes | 7 .ko.xz |',
+    '| `6.12.1+deb13-cloud-amd64` | 81 s | 120 s | 20 s | 20.0 s | 2.5 s | 1.25 |',
   ]);
-  assert.equal(of(old.release).at(-1), '| `6.1.0-1-cloud-amd64` | 81 s | 120 s | 20 s | 2.0 s | 1.00 |');
+  assert.equal(
+    of(old.release).at(-1),
+    '| `6.1.0-1-cloud-amd64` | 81 s | 120 s | 20 s | 20.0 s | 2.0 s | 1.00 |',
+  );
   // Two kernels, one fix; what stands in a cell does not end it.
   assert.deepEqual(
     lines.filter(line => line.startsWith('| `fs/a.c` |')),
@@ -96,10 +111,18 @@ test('a unit that is not placed is explained by its path, or by its folder', () 
 });
 
 test('a kernel without a kit has the reason and its configuration', () => {
-  const refused = { code: 'kit-flavour-unsupported', message: 'no', config: ['CONFIG_LIVEPATCH=y'] };
-  const lines = page([[realTime, { refused }]]);
+  const refused = { code: 'kit-flavour-unsupported', message: '', config: ['CONFIG_LIVEPATCH=y'] };
+  const other = { ...realTime, release: '6.1.0-2-rt-amd64' };
+  const lines = page([
+    [realTime, { refused: { ...refused, message: `not '${realTime.release}'` } }],
+    [other, { refused: { ...refused, message: `not '${other.release}'` } }],
+  ]);
   assert.ok(lines.includes('| `6.1.0-1-rt-amd64` | 12 | – | – | – | no kit: `kit-flavour-unsupported` |'));
-  assert.ok(lines.includes('CONFIG_LIVEPATCH=y'));
+  assert.ok(lines.includes('Of `6.1.0-1-rt-amd64`, `6.1.0-2-rt-amd64`'));
+  assert.deepEqual(
+    lines.filter(line => line.startsWith('CONFIG_')),
+    refused.config,
+  );
 });
 
 test('a kernel is complete when every part was done and every failure has its cause', () => {

@@ -6,7 +6,7 @@
  *   npm run matrix                                  all kernels of matrix/cases.ts
  *   npm run matrix -- --kernel RELEASE              one of them; the table is only printed
  *   npm run matrix -- --sample 300 --seed 2         other units
- *   npm run matrix -- --only placement              one part of each: kit, placement, fix, warm
+ *   npm run matrix -- --only placement              one part of each: kit, image, placement, fix, warm
  *   npm run matrix -- --fresh                       forget earlier results
  *
  * A run that was killed goes on where it was. Results are kept by kstitch's own sources; a kit's times by those that make kits.
@@ -27,8 +27,10 @@ import { readCauses } from './explain-failure.ts';
 import type { KernelResult } from './kernel-result.ts';
 import { isComplete, writeKernelsPage } from './kernels-page.ts';
 import { measureKit } from './measure-kit.ts';
+import { measureWarmBuild } from './measure-warm.ts';
 import { placeSample } from './place-sample.ts';
-import { measureWarmBuild, proveFix } from './prove-fix.ts';
+import { proveFix } from './prove-fix.ts';
+import { readImage } from './read-image.ts';
 import { tryRefused } from './try-refused.ts';
 
 /** Warm builds that are counted. */
@@ -77,10 +79,11 @@ const results = await ResultStore.open<{ readonly key: string; readonly result: 
 const stages = hashOfSources();
 const hashes = {
   kit: hashOfFiles(['packages/build/src/{kit,root}/*.ts']),
+  image: stages,
   placement: stages,
   fix: hashOfSources([
     'packages/vm/src/**/*.{ts,sh}',
-    'matrix/{cases,prove-fix,reproducer}.ts',
+    'matrix/{cases,reproducer}.ts',
     'matrix/reproducers/*',
   ]),
   warm: stages,
@@ -118,6 +121,7 @@ async function examine(kernel: KernelCase): Promise<KernelResult> {
   await fetchKit(context, release);
   return {
     kit,
+    image: wants('image') ? await part(release, 'image', () => readImage(release)) : undefined,
     placement: wants('placement')
       ? await part(sampled, 'placement', () => placeSample(context, release, request))
       : undefined,

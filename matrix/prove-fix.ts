@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { type Bundle, parseBundle } from '@kstitch/livepatch/bundle';
 import { parseProof } from '@kstitch/livepatch/proof';
 import type { Fix, ProvenKernel } from './cases.ts';
-import type { ProvenFix, WarmBuild } from './kernel-result.ts';
+import type { ProvenFix } from './kernel-result.ts';
 import { makeReproducer } from './reproducer.ts';
-import { mustRun, runKstitch } from './run-kstitch.ts';
+import { buildWords, mustRun, runKstitch } from './run-kstitch.ts';
 
 const root = join(import.meta.dirname, '..');
 /** A machine without /dev/kvm that is busy may be too slow to boot, which says nothing about the livepatch. */
@@ -50,36 +50,11 @@ export async function proveFix(
   };
 }
 
-/**
- * Builds one and the same change on any kernel, several times. The first run is not counted: it compiles what later ones find in
- * the cache.
- */
-export async function measureWarmBuild(
-  release: string,
-  patch: string,
-  runs: number,
-  directory: string,
-  signal: AbortSignal,
-): Promise<WarmBuild> {
-  await mkdir(directory, { recursive: true });
-  const path = join(directory, 'warm.patch');
-  await writeFile(path, patch);
-  const words = buildWords(path, release, 'warm', directory);
-  await mustRun(words, signal);
-  const seconds: number[] = [];
-  for (let i = 0; i < runs; i += 1) seconds.push((await mustRun(words, signal)).json.timing.totalSeconds);
-  return { seconds };
-}
-
 async function writePatch(fix: Fix, directory: string, signal: AbortSignal): Promise<string> {
   const { json } = await mustRun(['delta', fix.from, fix.to, fix.file, '--yes'], signal);
   const path = join(directory, `${fix.name}.patch`);
   await writeFile(path, String(json['patch']));
   return path;
-}
-
-function buildWords(patch: string, release: string, name: string, directory: string): readonly string[] {
-  return ['build', patch, '--kernel', release, '--name', name, '-o', directory, '--yes'];
 }
 
 /** @returns path of the proof */

@@ -62,3 +62,13 @@ export async function mustRun(
     `kstitch ${words.join(' ')} ended with ${ended.status}: ${error?.code} ${error?.message}${notes.join('')}`,
   );
 }
+
+/** @returns the words of `kstitch build` for one patch */
+export function buildWords(
+  patch: string,
+  release: string,
+  name: string,
+  directory: string,
+): readonly string[] {
+  return ['build', patch, '--kernel', release, '--name', name, '-o', directory, '--yes'];
+}
