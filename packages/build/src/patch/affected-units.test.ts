@@ -230,6 +230,31 @@ test('findAffectedUnits() stops above the most units, with the list', { skip: mi
   assert.deepEqual(refusal.notes, ['fs/a.c', 'fs/b.c', 'the search ended here: at most 3 units include it']);
 });
 
+test('findAffectedUnits() stops before it asks the compiler where the text tells', async () => {
+  const noCompiler = () => assert.fail('a program was run');
+  const idle = { ...kit, workshop: { ...thisMachine, run: noCompiler } };
+  const patch = { patches: [], files: [changed('arch/x86/entry/part.h')] };
+  const error: unknown = await findAffectedUnits(silentContext(), idle, database, patch, {
+    maxUnits: 0,
+  }).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof Refusal, String(error));
+  assert.deepEqual(
+    error.diagnostics.map(({ code, notes }) => [code, notes]),
+    [
+      [
+        'too-many-units',
+        [
+          'arch/x86/entry/user.c',
+          '2 units of assembly and of other images may include it too, and no livepatch reaches those',
+        ],
+      ],
+    ],
+  );
+});
+
 test('findAffectedUnits() takes new files that a changed one includes, and no others', {
   skip: missingCompiler,
 }, async () => {

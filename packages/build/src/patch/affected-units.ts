@@ -14,6 +14,7 @@ import type { KernelTree } from '../compile/kernel-tree.ts';
 import { layOutPatchedTree } from '../compile/patched-tree.ts';
 import type { UnitCommand } from '../compile/unit-command.ts';
 import type { AppliedPatch, ChangedFile } from './apply-patch.ts';
+import { findCertainIncluders } from './certain-includers.ts';
 import { confirmIncluders } from './confirm-includers.ts';
 import { findHeaderEffects } from './header-effects.ts';
 import { readIncludes } from './include-lines.ts';
@@ -61,6 +62,14 @@ export async function findAffectedUnits(
   const reach = reachOf(index, database, patch);
   const { own, includers, outOfReach, records, included, ignored, findings } = reach;
 
+  // Text alone may tell that there are too many, and the compiler need not be asked about anything.
+  if (own.size + includers.size > maxUnits) {
+    const certain = await findCertainIncluders(kit.paths.tree, index.graph, database, included, maxUnits);
+    const units = new Map([...own.values(), ...certain].map(unit => [unit.object, unit]));
+    if (units.size > maxUnits)
+      stopOnRefusals([...findings, tooMany(reach, sorted(units.values()), maxUnits)]);
+  }
+
   // What no livepatch reaches comes first: it ends the run whatever else the patch does.
   if (outOfReach.size > 0 || records.size > 0) {
     const units = sorted(outOfReach.values());
@@ -75,7 +84,7 @@ export async function findAffectedUnits(
   const unsure = sorted([...includers.values()].filter(unit => !own.has(unit.object)));
   const confirmed = await confirmIncluders(context, kit, included, unsure, maxUnits - own.size);
   const units = sorted([...own.values(), ...confirmed]);
-  if (units.length > maxUnits) stopOnRefusals([tooMany(included, units, unsure.length + own.size, maxUnits)]);
+  if (units.length > maxUnits) stopOnRefusals([tooMany(reach, units, maxUnits)]);
 
   const notes = ignored.map(({ path, why }) => `'${path}' is not compiled: ${why}`);
   if (units.length === 0) {
@@ -180,14 +189,19 @@ function decidesBuild(path: string): Diagnostic {
 }
 
 function tooMany(
-  included: ReadonlySet<string>,
-  units: readonly UnitCommand[],
-  candidates: number,
+  { own, includers, outOfReach, included }: Reach,
+  found: readonly UnitCommand[],
   maxUnits: number,
 ): Diagnostic {
+  const units = found.slice(0, maxUnits + 1);
+  const candidates = new Set([...own.keys(), ...includers.keys()]).size;
   const headers = [...included].map(path => `'${path}'`).join(', ');
   const notes = units.map(unit => unit.source);
   if (candidates > units.length) notes.push(`the search ended here: at most ${candidates} units include it`);
+  if (outOfReach.size > 0)
+    notes.push(
+      `${outOfReach.size} units of assembly and of other images may include it too, and no livepatch reaches those`,
+    );
   const text = `more than ${maxUnits} units include ${headers === '' ? 'what the patch changes' : headers}`;
   return diagnostic('too-many-units', { file: [...included][0] ?? '' }, text, { notes });
 }

@@ -48,6 +48,7 @@ function isOfTools(path: string): boolean {
 export class IncludeGraph {
   readonly #ids: ReadonlyMap<string, number>;
   readonly #paths: readonly string[];
+  readonly #includes: readonly (readonly number[])[];
   readonly #includers: readonly (readonly number[])[];
 
   /**
@@ -56,10 +57,23 @@ export class IncludeGraph {
    */
   constructor(paths: readonly string[], includes: readonly (readonly number[])[]) {
     this.#paths = paths;
+    this.#includes = includes;
     this.#ids = new Map(paths.map((path, id) => [path, id]));
     const includers: number[][] = paths.map(() => []);
     for (const [from, list] of includes.entries()) for (const to of list) includers[to]?.push(from);
     this.#includers = includers;
+  }
+
+  /** @returns the files that may include this one themselves */
+  directIncludersOf(path: string): readonly string[] {
+    const id = this.#ids.get(path);
+    return id === undefined ? [] : (this.#includers[id] ?? []).map(other => this.#paths[other] ?? '');
+  }
+
+  /** @returns the files that this one may include itself */
+  includedBy(path: string): readonly string[] {
+    const id = this.#ids.get(path);
+    return id === undefined ? [] : (this.#includes[id] ?? []).map(other => this.#paths[other] ?? '');
   }
 
   /** @returns every file that may come to include this one, by way of others or not; not the file itself */
