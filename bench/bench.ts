@@ -2,7 +2,7 @@
  * `npm run bench`: how long the main job takes, on fixed inputs. Prints a table in Markdown: median, minimum and maximum.
  *
  *   npm run bench                      all of the parts
- *   npm run bench -- --only differ     one part: build, prove, load, kallsyms, differ, header, kit
+ *   npm run bench -- --only differ     one part: build, prove, load, manager, kallsyms, differ, header, kit
  *   npm run bench -- --kit             also a kernel kit from nothing, downloads included
  *   npm run bench -- --runs 3          other than 5 runs of each
  */
@@ -21,6 +21,7 @@ import { type Figure, printFigures } from './figures.ts';
 import { measureDiffer } from './measure-differ.ts';
 import { measureHeader } from './measure-header.ts';
 import { measureLoad } from './measure-load.ts';
+import { measureManager } from './measure-manager.ts';
 
 const release = '6.1.0-55-cloud-amd64';
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -51,6 +52,7 @@ try {
     if (wants('prove')) await measureProofs(await buildFix());
     if (wants('load')) figures.push(...(await measureLoad(await openKit(release), await buildFix(), runs)));
   }
+  if (wants('manager')) figures.push(...(await measureManager(runs)));
   if (wants('kallsyms')) await measureKallsyms();
   if (wants('differ')) figures.push(...(await measureDiffer(await openKit(release), runs)));
   if (wants('header')) figures.push(...(await measureHeader(release, work)));

@@ -65,7 +65,14 @@ export function readAnswers(output: Uint8Array, log: string): Answers {
   return {
     answer: name => {
       const { status, text } = find(name);
-      return { status, json: JSON.parse(text) };
+      try {
+        return { status, json: JSON.parse(text) };
+      } catch (cause) {
+        throw new Error(
+          `the guest's answer to '${name}', with status ${status}, is no JSON: '${text}'\n${log}`,
+          { cause },
+        );
+      }
     },
     lines: name => find(name).text.trimEnd().split('\n'),
     statusOf: name => find(name).status,
