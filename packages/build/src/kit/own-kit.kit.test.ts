@@ -151,7 +151,7 @@ test('parts that are not of one build are refused with what differs, and nothing
     [
       {
         'drivers/net/dummy.ko': Buffer.from(
-          module.toString('latin1').replace('6.1.0-55-', '6.1.0-54-'),
+          module.toString('latin1').replaceAll('6.1.0-55-', '6.1.0-54-'),
           'latin1',
         ),
       },
