@@ -38,6 +38,12 @@ export function kernelRelease(text: string): string {
   return text;
 }
 
+/** A release, or the name of a kit of a kernel that no archive has: the release and 12 digits of what it was made from. */
+export function kitName(text: string): string {
+  kernelRelease(text.replace(/@[0-9a-f]{12}$/, ''));
+  return text;
+}
+
 /** The characters that Debian's policy allows in a version; it begins with a digit. */
 export function packageVersion(text: string): string {
   if (!/^[0-9][A-Za-z0-9.+:~-]{0,63}$/.test(text)) {

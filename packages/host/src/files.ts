@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, rename, rm, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, mkdtemp, open, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { KstitchError } from '@kstitch/report/error';
@@ -17,11 +17,20 @@ export async function writeAtomically(
   content: string | Uint8Array,
   options: { readonly mode?: number } = {},
 ): Promise<void> {
+  await writeFileAtomically(path, file => file.writeFile(content), options);
+}
+
+/** As {@link writeAtomically}, for content that is written piece by piece. */
+export async function writeFileAtomically(
+  path: string,
+  write: (file: FileHandle) => Promise<void>,
+  options: { readonly mode?: number } = {},
+): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomName()}.partial`);
   try {
     const file = await open(temporary, 'wx', options.mode ?? 0o644);
     try {
-      await file.writeFile(content);
+      await write(file);
       await file.sync();
     } finally {
       await file.close();

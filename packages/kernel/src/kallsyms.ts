@@ -66,7 +66,7 @@ function decodeAddresses({ offsets, relativeBase }: KallsymsTables): BigUint64Ar
   return addresses;
 }
 
-interface Names {
+export interface Names {
   /** All names one after the other, without anything between. */
   readonly text: Uint8Array;
   /** Where each begins; one more entry for the end. */
@@ -118,6 +118,17 @@ function expandNames({ count, names, tokenIndex, tokenText }: KallsymsTables, wh
   return { text, starts, types };
 }
 
+/** @returns names and types as {@link Kallsyms} keeps them */
+export function packNames(symbols: readonly Pick<KernelSymbol, 'name' | 'type'>[]): Names {
+  const starts = new Uint32Array(symbols.length + 1);
+  for (const [index, { name }] of symbols.entries()) starts[index + 1] = (starts[index] ?? 0) + name.length;
+  return {
+    text: Buffer.from(symbols.map(({ name }) => name).join(''), 'latin1'),
+    starts,
+    types: Uint8Array.from(symbols, ({ type }) => type.charCodeAt(0)),
+  };
+}
+
 /** The tokens of the entry at `at`; its length is ULEB128 of at most two bytes ("big" symbols, since 6.1). */
 function entryAt(names: Uint8Array, at: number): { begin: number; end: number } {
   const low = names[at] ?? 0;
@@ -133,7 +144,7 @@ export class Kallsyms {
   /** Index → the next index + 1 in the same bucket, ascending. */
   readonly #next: Int32Array;
 
-  /** Use {@link readKallsyms}. */
+  /** Use {@link readKallsyms}, or `readSymtab` of symtab-symbols.ts. */
   constructor(addresses: BigUint64Array, names: Names) {
     this.#addresses = addresses;
     this.#names = names;

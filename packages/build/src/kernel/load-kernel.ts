@@ -17,6 +17,7 @@ import { KernelImage } from '@kstitch/kernel/kernel-image';
 import { type KernelLayout, readKernelLayout } from '@kstitch/kernel/kernel-layout';
 import { parseModulePaths } from '@kstitch/kernel/module-lists';
 import { moduleNameOf } from '@kstitch/kernel/module-name';
+import { readSymtab } from '@kstitch/kernel/symtab-symbols';
 import { type ExportedSymbol, parseSymvers } from '@kstitch/kernel/symvers';
 import type { KernelWorld } from '@kstitch/livepatch/check';
 import { KstitchError } from '@kstitch/report/error';
@@ -57,7 +58,8 @@ export async function loadKernel(kit: Kit): Promise<ShippedKernel> {
   ]);
   const elf = readElf(imageBytes, `vmlinux of ${kit.release}`);
   const image = new KernelImage(elf);
-  const kallsyms = readKallsyms(image);
+  // Of a vmlinux that was not stripped, its own symbols: a kit is made of it only where kallsyms says the same.
+  const kallsyms = readSymtab(image) ?? readKallsyms(image);
   const ftraceSites = readFtraceSites(image, kallsyms);
   const layout = readKernelLayout(readBtf(elf));
   const symvers = parseSymvers(symversText.toString('latin1'));

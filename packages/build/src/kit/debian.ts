@@ -139,10 +139,13 @@ async function locatePackages(apt: Apt, release: string, signal: AbortSignal): P
       `read '${headers.name}': it depends on no ${common === undefined ? 'common headers' : 'linux-kbuild'}`,
     );
   }
+  // linux-compiler-gcc-12-x86, later gcc-12, gcc-14-for-host.
+  const compiler = needs.flatMap(need => /(?:^|-)(gcc-\d+)(?:-|$)/.exec(need.name)?.[1] ?? [])[0];
   return {
     release,
     version,
     series,
+    ...(compiler === undefined ? {} : { compiler }),
     image: plain(image),
     headers: plain(headers),
     commonHeaders: plain(await exactly(common.name)),

@@ -25,6 +25,8 @@ export interface KernelPackages {
   /** kbuild's scripts and host tools, for building modules against the headers. */
   readonly kbuild: PackageInfo;
   readonly source: PackageInfo;
+  /** Package of the compiler that the headers ask for: `gcc-12`. */
+  readonly compiler?: string;
 }
 
 /**

@@ -1,26 +1,23 @@
-import { access, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, mkdir, readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { buildId } from '@kstitch/elf/notes';
 import { readElf } from '@kstitch/elf/read';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
-import { fileError, removeTree, writeAtomically } from '@kstitch/host/files';
+import { fileError, removeTree } from '@kstitch/host/files';
 import { withLock } from '@kstitch/host/lock';
-import { readBanner } from '@kstitch/kernel/banner';
-import { KernelImage } from '@kstitch/kernel/kernel-image';
-import { unpackVmlinuz } from '@kstitch/kernel/vmlinuz';
 import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
-import { openRoot } from '../root/build-root.ts';
-import { chooseWorkshop } from '../root/choose-workshop.ts';
+import { makeRoot, openRoot } from '../root/build-root.ts';
 import { inRoot, thisMachine, type Workshop } from '../root/workshop.ts';
 import { debian } from './debian.ts';
-import { type Distribution, type KernelPackages, type PackageInfo, plain } from './distribution.ts';
-import { type Manifest, manifestSchema, parseManifest } from './manifest.ts';
-import { prepareTree } from './prepare-tree.ts';
-import { recordUnits } from './record-units.ts';
-import { decompressXz, unpackPackage, unpackSource } from './unpack.ts';
+import type { Distribution, KernelPackages, PackageInfo } from './distribution.ts';
+import { makeKit, type PackageFiles } from './make-kit.ts';
+import { type Manifest, manifestName, parseManifest } from './manifest.ts';
 
 /** Everything about one kernel release. Nothing below `paths.root` may be written to: builds share it. */
 export interface Kit {
+  /** What {@link openKit} finds it by: the release, or, of a kernel that no archive has, `RELEASE@CONTENT`. */
+  readonly name: string;
   readonly release: string;
   /** Version of the Debian package: `6.1.192-1`. */
   readonly packageVersion: string;
@@ -54,6 +51,7 @@ export interface KitPaths {
 }
 
 export interface KitSummary {
+  readonly name: string;
   readonly release: string;
   readonly version: string;
   readonly directory: string;
@@ -64,32 +62,31 @@ export interface FetchOptions {
   readonly snapshot?: string;
 }
 
-const manifestName = 'kit.json';
-
 /**
  * Opens a kit that has been fetched before.
  *
- * @param release - as `uname -r` prints it
+ * @param name - as in {@link Kit.name}
  * @throws KstitchError - `kit-absent` with the command that fetches it, `kit-damaged`
  */
-export async function openKit(release: string): Promise<Kit> {
-  const root = kitDirectory(release);
+export async function openKit(name: string): Promise<Kit> {
+  const root = kitDirectory(name);
   const text = await readFile(join(root, manifestName), 'utf8').catch(() => undefined);
   if (text === undefined) {
-    throw new KstitchError('kit-absent', `open the kernel kit of '${release}': it has not been fetched`, {
-      help: `fetch it: kstitch kernel fetch ${release}`,
+    throw new KstitchError('kit-absent', `open the kernel kit of '${name}': it has not been fetched`, {
+      help: `fetch it: kstitch kernel fetch ${name}`,
     });
   }
   const manifest = parseManifest(text);
-  if (manifest === undefined || manifest.release !== release) throw damagedKit(release, root, manifestName);
+  if (manifest === undefined || manifest.release !== name.replace(/@.*/, ''))
+    throw damagedKit(name, root, manifestName);
   const contents = manifest.root;
   const buildRoot = contents && (await openRoot(contents));
   if (contents !== undefined && buildRoot === undefined)
-    throw damagedKit(release, root, `the build root of '${contents.suite}'`);
+    throw damagedKit(name, root, `the build root of '${contents.suite}'`);
   const kit = describeKit(root, manifest, buildRoot === undefined ? thisMachine : inRoot(buildRoot));
   for (const path of Object.values(kit.paths)) {
     await access(path).catch(() => {
-      throw damagedKit(release, root, path.slice(root.length + 1));
+      throw damagedKit(name, root, path.slice(root.length + 1));
     });
   }
   return kit;
@@ -98,38 +95,69 @@ export async function openKit(release: string): Promise<Kit> {
 /**
  * Opens the kit of a release, making it first when there is none: downloads the packages, unpacks them, prepares the source.
  *
- * Two that want the same kit at once: one makes it, the other waits and opens it. A run that is killed leaves the finished
- * downloads and nothing that looks like a kit.
+ * A run that is killed leaves the finished downloads and nothing that looks like a kit.
  *
  * @throws KstitchError - `kit-release-unknown`, `kit-package-gone`, `kit-snapshot-unreachable`, `kit-download-failed`,
  *   `kit-prepare-failed`, `host-disk-full`, `interrupted` …
  */
 export async function fetchKit(context: Context, release: string, options: FetchOptions = {}): Promise<Kit> {
-  const present = await openIfWhole(release);
-  if (present !== undefined) return present;
-
-  return await withLock(context, `kit ${release}`, async () => {
-    // Whoever held the lock before us has made it, most likely.
-    const made = await openIfWhole(release);
-    if (made !== undefined) return made;
-
+  return await makeUnlessThere(context, release, async root => {
     const distribution = debian(options);
     const packages = await distribution.locate(context, release);
     noteOtherVersions(context, packages);
     const files = await downloadPackages(context, distribution, packages);
+    await makeKit(context, packages, files, root, makeRoot);
+  });
+}
 
+/**
+ * Opens a kit, making it first when there is none. Two that want the same kit at once: one makes it, the other waits.
+ *
+ * @param make - fills an empty folder, which is removed again when that fails
+ */
+export async function makeUnlessThere(
+  context: Context,
+  name: string,
+  make: (root: string) => Promise<void>,
+): Promise<Kit> {
+  const present = await openIfWhole(name);
+  if (present !== undefined) return present;
+  return await withLock(context, `kit ${name}`, async () => {
+    // Whoever held the lock before us has made it, most likely.
+    const made = await openIfWhole(name);
+    if (made !== undefined) return made;
     // What an earlier run left half-made when it was killed, or what lacks files.
-    const root = kitDirectory(release);
+    const root = kitDirectory(name);
     await removeTree(root);
     try {
       await mkdir(root, { recursive: true });
-      await makeKit(context, packages, files, root);
+      await make(root);
     } catch (error) {
       await removeTree(root);
-      throw fileError(`make the kernel kit of '${release}'`, error);
+      throw fileError(`make the kernel kit of '${name}'`, error);
     }
-    return await openKit(release);
+    return await openKit(name);
   });
+}
+
+/**
+ * @param running - what the machine says of its kernel: the build id in lower-case hex, empty where it tells none
+ * @throws KstitchError - `kit-other-build`
+ */
+export async function checkRunning(
+  kit: Kit,
+  running: { readonly release: string; readonly buildId: string },
+): Promise<void> {
+  const bytes = await readFile(kit.paths.vmlinux).catch((error: unknown) => {
+    throw fileError(`read '${kit.paths.vmlinux}'`, error);
+  });
+  const own = buildId(readElf(bytes, `vmlinux of ${kit.release}`)) ?? '';
+  if (running.release === kit.release && running.buildId === own && own !== '') return;
+  const other = running.release === kit.release ? '' : ` ('${kit.release}')`;
+  throw new KstitchError(
+    'kit-other-build',
+    `use the kit of the running '${running.release}': the kernel that runs has the build id '${running.buildId || 'none'}', the kit's${other} has '${own || 'none'}'`,
+  );
 }
 
 /** @returns the kits in the cache, by release */
@@ -144,13 +172,12 @@ export async function availableReleases(context: Context): Promise<readonly stri
   return await debian().releases(context);
 }
 
-type Downloaded = Readonly<Record<'image' | 'headers' | 'commonHeaders' | 'kbuild' | 'source', string>>;
-
-async function downloadPackages(
+/** @returns the files; what is in the cache already is not downloaded again */
+export async function downloadPackages(
   context: Context,
   distribution: Distribution,
   packages: KernelPackages,
-): Promise<Downloaded> {
+): Promise<PackageFiles> {
   const fetch = (wanted: PackageInfo) =>
     context.progress.step(`download ${wanted.name} (${megabytes(wanted.size)})`, update =>
       distribution.download(context, wanted, update),
@@ -164,86 +191,12 @@ async function downloadPackages(
   };
 }
 
-/**
- * Fills `root` with everything a kit consists of. The manifest comes last and makes it a kit: it is made where it stays
- * rather than renamed at the end, because kbuild records absolute paths and compiles its tools anew in a tree that was moved.
- */
-async function makeKit(
-  context: Context,
-  packages: KernelPackages,
-  files: Downloaded,
-  root: string,
-): Promise<void> {
-  const { progress, signal } = context;
-  const { release } = packages;
-  const unpacked = join(root, 'packages');
-  // Debian 12 names its modules `/lib/modules/…`, 13 `/usr/lib/modules/…`: both find them.
-  await mkdir(join(unpacked, 'usr/lib'), { recursive: true });
-  await symlink('usr/lib', join(unpacked, 'lib'));
-  await progress.step('unpack the kernel image and headers', async () => {
-    for (const file of [files.image, files.headers, files.commonHeaders, files.kbuild]) {
-      await unpackPackage(file, unpacked, signal);
-    }
-  });
-  const headers = `packages/usr/src/linux-headers-${release}`;
-  await fitHeaders(join(root, headers), packages.commonHeaders.name);
-
-  const banner = await progress.step('unpack the kernel out of vmlinuz', async () => {
-    const vmlinuz = await readFile(join(unpacked, 'boot', `vmlinuz-${release}`));
-    const vmlinux = await unpackVmlinuz(vmlinuz, payload => decompressXz(payload, signal));
-    await writeFile(join(root, 'vmlinux'), vmlinux);
-    return readBanner(new KernelImage(readElf(vmlinux, `vmlinux of ${release}`)));
-  });
-
-  // The kernel says itself what it was compiled with.
-  const workshop = await chooseWorkshop(context, release, banner);
-
-  const tree = join(root, 'tree');
-  await progress.step('unpack the kernel source', () =>
-    unpackSource(files.source, packages.series, tree, signal),
-  );
-  await prepareTree(context, {
-    workshop,
-    release,
-    version: packages.version,
-    headers: join(root, headers),
-    tree,
-  });
-  const units = await recordUnits(context, workshop, release, tree, join(root, 'units.tsv'));
-
-  const manifest: Manifest = {
-    schema: manifestSchema,
-    release,
-    packageVersion: packages.version,
-    series: packages.series,
-    headers,
-    units,
-    packages: [packages.image, packages.headers, packages.commonHeaders, packages.kbuild, packages.source],
-    ...(workshop.root === undefined
-      ? {}
-      : { root: { suite: workshop.root.suite, packages: workshop.root.packages.map(plain) } }),
-  };
-  await writeAtomically(join(root, manifestName), `${JSON.stringify(manifest, undefined, 2)}\n`);
-}
-
-/**
- * Makes unpacked headers usable where they lie: their Makefile includes that of the common headers by the path it has when
- * installed, `/usr/src/…`. The vmlinux that 6.12's headers bring holds only BTF, for pahole to give modules BTF of their own: a
- * livepatch needs none, and would differ between machines with and without pahole.
- */
-async function fitHeaders(headers: string, common: string): Promise<void> {
-  const file = join(headers, 'Makefile');
-  const makefile = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw fileError(`read '${file}'`, error);
-  });
-  await writeFile(file, makefile.replaceAll(`/usr/src/${common}/`, `../${common}/`));
-  await rm(join(headers, 'vmlinux'), { force: true });
-}
-
 function describeKit(root: string, manifest: Manifest, workshop: Workshop): Kit {
   const { release, packageVersion, series, packages } = manifest;
   const at = (path: string) => join(root, path);
+  const name = basename(root);
   return {
+    name,
     release,
     packageVersion,
     series,
@@ -260,13 +213,13 @@ function describeKit(root: string, manifest: Manifest, workshop: Workshop): Kit 
       headers: at(manifest.headers),
       units: at('units.tsv'),
     },
-    summary: { release, version: packageVersion, directory: root },
+    summary: { name, release, version: packageVersion, directory: root },
   };
 }
 
-async function openIfWhole(release: string): Promise<Kit | undefined> {
+async function openIfWhole(name: string): Promise<Kit | undefined> {
   try {
-    return await openKit(release);
+    return await openKit(name);
   } catch (error) {
     if (error instanceof KstitchError && (error.code === 'kit-absent' || error.code === 'kit-damaged'))
       return undefined;
@@ -274,15 +227,15 @@ async function openIfWhole(release: string): Promise<Kit | undefined> {
   }
 }
 
-function kitDirectory(release: string): string {
+function kitDirectory(name: string): string {
   // A release becomes part of paths and package names; what no package can be called has no kit.
-  if (!/^[\w][\w.+~-]*$/.test(release)) {
+  if (!/^[\w][\w.+~-]*(?:@[0-9a-f]{12})?$/.test(name)) {
     throw new KstitchError(
       'kit-release-unknown',
-      `find the kernel '${release}': no kernel release looks like that`,
+      `find the kernel '${name}': no kernel release looks like that`,
     );
   }
-  return join(cacheDirectory(), 'kits', release);
+  return join(cacheDirectory(), 'kits', name);
 }
 
 function noteOtherVersions(context: Context, packages: KernelPackages): void {
@@ -293,12 +246,12 @@ function noteOtherVersions(context: Context, packages: KernelPackages): void {
   );
 }
 
-function damagedKit(release: string, root: string, missing: string): KstitchError {
+function damagedKit(name: string, root: string, missing: string): KstitchError {
   return new KstitchError(
     'kit-damaged',
-    `open the kernel kit of '${release}': '${missing}' is missing or unreadable`,
+    `open the kernel kit of '${name}': '${missing}' is missing or unreadable`,
     {
-      help: `remove '${root}' and fetch the kit again: kstitch kernel fetch ${release}`,
+      help: `remove '${root}' and fetch the kit again: kstitch kernel fetch ${name}`,
     },
   );
 }

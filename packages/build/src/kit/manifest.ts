@@ -1,8 +1,11 @@
 import type { RootContents } from '../root/build-root.ts';
-import type { PackageInfo } from './distribution.ts';
+import { type PackageInfo, plain } from './distribution.ts';
 
 /** Raised whenever a kit of the old layout would not do any more; such kits are fetched again. */
 export const manifestSchema = 1;
+
+/** Its file, at the top of a kit. */
+export const manifestName = 'kit.json';
 
 /** What stands in a kit's `kit.json`: written last, so that a kit with a manifest is a whole one. */
 export interface Manifest {
@@ -51,6 +54,11 @@ function isManifest(value: unknown): value is Manifest {
   );
 }
 
+/** @returns undefined for what is no description of a build root */
+export function parseRoot(value: unknown): RootContents | undefined {
+  return isRoot(value) ? { suite: value.suite, packages: value.packages.map(plain) } : undefined;
+}
+
 function isRoot(value: unknown): value is RootContents {
   return (
     isRecord(value) &&
@@ -60,7 +68,7 @@ function isRoot(value: unknown): value is RootContents {
   );
 }
 
-function isPackageInfo(value: unknown): value is PackageInfo {
+export function isPackageInfo(value: unknown): value is PackageInfo {
   return (
     isRecord(value) &&
     isName(value['name']) &&

@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import { thisMachine } from '../root/workshop.ts';
-import { prepareTree } from './prepare-tree.ts';
+import { debianVariables, prepareTree } from './prepare-tree.ts';
 import { recordUnits } from './record-units.ts';
 
 const work = await mkdtemp(join(tmpdir(), 'kstitch-prepare-test-'));
@@ -39,7 +39,8 @@ async function write(folder: string, files: Readonly<Record<string, string>>): P
 async function prepare(name: string, makefile: string): Promise<string> {
   const headers = await write(join(work, name, 'headers'), headersFiles);
   const tree = await write(join(work, name, 'tree'), { Makefile: makefile });
-  await prepareTree(silentContext(), { workshop: thisMachine, release, version: '6.1.192-1', headers, tree });
+  const variables = await debianVariables(headers, release, '6.1.192-1');
+  await prepareTree(silentContext(), { workshop: thisMachine, release, headers, tree, variables });
   return tree;
 }
 

@@ -9,10 +9,10 @@ import type { Workshop } from '../root/workshop.ts';
 export interface TreeInputs {
   readonly workshop: Workshop;
   readonly release: string;
-  /** Debian version of the kernel: `6.1.192-1`. */
-  readonly version: string;
-  /** The unpacked linux-headers package of the flavour. */
+  /** The unpacked linux-headers package of the flavour, or the folder that the kernel was built in. */
   readonly headers: string;
+  /** Lines for `.kernelvariables`. */
+  readonly variables: readonly string[];
   /** The unpacked, pristine source; becomes the prepared tree. */
   readonly tree: string;
 }
@@ -74,7 +74,7 @@ function changedLines(before: string, after: string): string[] {
   ];
 }
 
-async function placeConfiguration({ release, version, headers, tree }: TreeInputs): Promise<void> {
+async function placeConfiguration({ headers, tree, variables }: TreeInputs): Promise<void> {
   await copyFile(join(headers, '.config'), join(tree, '.config'));
   await copyFile(join(headers, 'Module.symvers'), join(tree, 'Module.symvers'));
   for (const folder of ['include/config', 'include/generated']) {
@@ -97,20 +97,7 @@ async function placeConfiguration({ release, version, headers, tree }: TreeInput
       if (!name.endsWith('rustc_cfg')) throw error;
     });
   }
-  const shipped = await readFile(join(headers, '.kernelvariables'), 'utf8');
-  const compile = await readFile(join(headers, 'include/generated/compile.h'), 'utf8');
-  const builder = (what: string) =>
-    new RegExp(`^#define LINUX_COMPILE_${what}\\s+"([\\w.@-]*)"`, 'm').exec(compile)?.[1];
-  const own = [
-    `export KBUILD_BUILD_USER = ${builder('BY') ?? 'debian-kernel'}`,
-    `export KBUILD_BUILD_HOST = ${builder('HOST') ?? 'lists.debian.org'}`,
-    // LINUX_PACKAGE_ID, which every stack trace prints.
-    'DISTRIBUTOR = Debian',
-    'DISTRIBUTION_OFFICIAL_BUILD = 1',
-    `DISTRIBUTION_VERSION = ${version}`,
-    `override KERNELRELEASE = ${release}`,
-  ];
-  await writeFile(join(tree, '.kernelvariables'), `${shipped}\n${own.join('\n')}\n`);
+  await writeFile(join(tree, '.kernelvariables'), `${variables.join('\n')}\n`);
 }
 
 async function makePrepare(
@@ -134,6 +121,36 @@ async function makePrepare(
   ).catch((error: unknown) => {
     throw fileError(`write '${tree}'`, error);
   });
+}
+
+/**
+ * @param headers - the unpacked linux-headers package of the flavour
+ * @param version - of the package: `6.1.192-1`
+ * @returns what Debian's build passed on make's command line
+ */
+export async function debianVariables(
+  headers: string,
+  release: string,
+  version: string,
+): Promise<readonly string[]> {
+  const read = (name: string) =>
+    readFile(join(headers, name), 'utf8').catch((error: unknown) => {
+      throw fileError(`read '${join(headers, name)}'`, error);
+    });
+  const shipped = await read('.kernelvariables');
+  const compile = await read('include/generated/compile.h');
+  const builder = (what: string) =>
+    new RegExp(`^#define LINUX_COMPILE_${what}\\s+"([\\w.@-]*)"`, 'm').exec(compile)?.[1];
+  return [
+    shipped,
+    `export KBUILD_BUILD_USER = ${builder('BY') ?? 'debian-kernel'}`,
+    `export KBUILD_BUILD_HOST = ${builder('HOST') ?? 'lists.debian.org'}`,
+    // LINUX_PACKAGE_ID, which every stack trace prints.
+    'DISTRIBUTOR = Debian',
+    'DISTRIBUTION_OFFICIAL_BUILD = 1',
+    `DISTRIBUTION_VERSION = ${version}`,
+    `override KERNELRELEASE = ${release}`,
+  ];
 }
 
 /** @returns the error of a make that failed while preparing; others pass unchanged */

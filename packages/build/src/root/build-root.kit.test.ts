@@ -91,7 +91,7 @@ test('a kernel is compiled in a root where this machine has another compiler, an
     compiler: bannerTool('x86_64-linux-gnu-gcc-14', text),
     linker: bannerTool('GNU ld', await firstLine('ld')),
   };
-  const chosen = await chooseWorkshop(silentContext(), release, banner);
+  const chosen = await chooseWorkshop(silentContext(), release, banner, makeRoot);
   assert.ok(chosen.root === undefined || chosen.root.directory === root.directory);
   const found = await checkCompiler(silentContext(), workshop, banner);
   assert.equal(found.compiler, text);

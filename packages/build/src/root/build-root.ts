@@ -15,7 +15,7 @@ import { KstitchError } from '@kstitch/report/error';
 import { Apt } from '../kit/apt.ts';
 import type { PackageInfo } from '../kit/distribution.ts';
 import { unpackPackage } from '../kit/unpack.ts';
-import type { Suite } from './suites.ts';
+import { allSuites, type Suite } from './suites.ts';
 
 /** What a root is made of; its folder is named for it. */
 export interface RootContents {
@@ -42,23 +42,61 @@ const tools =
  * @throws KstitchError - `root-suite-unreachable`, `kit-download-failed`, `host-disk-full`, `interrupted` …
  */
 export async function makeRoot(context: Context, suite: Suite, compiler: string): Promise<BuildRoot> {
-  const apt = new Apt(`suite-${suite.name}`, suite.sources);
-  const packages = await listPackages(context, apt, suite, compiler);
-  const contents = { suite: suite.name, packages };
+  const contents = await findRoot(context, suite, compiler);
+  return await makeRootOf(context, contents, () => downloadRoot(context, contents));
+}
+
+/**
+ * @returns what a root of a suite's newest packages is made of
+ * @throws KstitchError - `root-suite-unreachable`
+ */
+export async function findRoot(context: Context, suite: Suite, compiler: string): Promise<RootContents> {
+  const packages = await listPackages(context, aptOf(suite), suite, compiler);
+  return { suite: suite.name, packages };
+}
+
+/** @returns the packages' files, in order */
+export async function downloadRoot(context: Context, contents: RootContents): Promise<readonly string[]> {
+  const suite = allSuites().find(({ name }) => name === contents.suite);
+  if (suite === undefined) {
+    throw new KstitchError(
+      'root-suite-unreachable',
+      `make a build root of '${contents.suite}': no such Debian release is known`,
+    );
+  }
+  const apt = aptOf(suite);
+  await apt.refresh(context);
+  return await context.progress.step(
+    `download the build root (${contents.packages.length} packages)`,
+    update => apt.downloadAll(context, contents.packages, update),
+  );
+}
+
+/**
+ * Makes a root of exactly these packages, or opens the one that has been made of the same.
+ *
+ * @param download - gives the packages' files, in order
+ */
+export async function makeRootOf(
+  context: Context,
+  contents: RootContents,
+  download: () => Promise<readonly string[]>,
+): Promise<BuildRoot> {
   const root = { ...contents, directory: directoryOf(contents) };
   if (await isThere(root)) return root;
-  return await withLock(context, `root ${suite.name}`, async () => {
+  return await withLock(context, `root ${contents.suite}`, async () => {
     if (await isThere(root)) return root;
-    const files = await context.progress.step(
-      `download the build root (${packages.length} packages)`,
-      update => apt.downloadAll(context, packages, update),
-    );
+    const files = await download();
     await removeTree(root.directory);
     await context.progress.step('unpack the build root', update =>
       buildDirectoryAtomically(root.directory, directory => fillRoot(context, directory, files, update)),
     );
     return root;
   });
+}
+
+function aptOf(suite: Suite): Apt {
+  return new Apt(`suite-${suite.name}`, suite.sources);
 }
 
 /** @returns the root made of these packages earlier; undefined when there is none */

@@ -1,16 +1,15 @@
-import { release as runningRelease } from 'node:os';
 import { basename } from 'node:path';
 import type { Bundle } from '@kstitch/livepatch/bundle';
 import { KstitchError } from '@kstitch/report/error';
 import type { Look } from '@kstitch/report/render-text';
 import { type Command, Option } from 'commander';
-import { finish, kernelRelease, type Run, wholeNumber } from '../command-line.ts';
+import { finish, type Run, wholeNumber } from '../command-line.ts';
 import { inputKinds, readInput, readInputText } from '../input-file.ts';
+import { chooseKit, type KernelOptions, withKernelOptions } from '../kernel-choice.ts';
 import { type CommonOptions, fields, lines, paragraphs, section } from '../run-command.ts';
 import { ensureTools, type PackageOptions, withPackageOptions } from '../system-packages.ts';
 
-interface BuildOptions extends CommonOptions, PackageOptions {
-  readonly kernel: string;
+interface BuildOptions extends CommonOptions, PackageOptions, KernelOptions {
   readonly name?: string;
   readonly output: string;
   readonly on?: readonly string[];
@@ -31,11 +30,6 @@ export function addBuild(program: Command, run: Run): void {
         'place of all that are loaded: with --on it contains what they do.',
     )
     .argument('[patch...]', 'source patches, as from diff -u or git; - is standard input')
-    .addOption(
-      new Option('-k, --kernel <release>', 'kernel to build for')
-        .argParser(kernelRelease)
-        .default(runningRelease(), 'the running one'),
-    )
     .option('--on <bundle.json...>', 'livepatches that the new one contains, earliest first')
     .addOption(
       new Option('--max-units <number>', 'refuse a patch that affects more units (default: 200)').argParser(
@@ -55,10 +49,12 @@ export function addBuild(program: Command, run: Run): void {
     )
     .option('-n, --name <name>', 'name of the livepatch (default: that of the first patch or unit)')
     .option('-o, --output <folder>', 'where the livepatch is written to', '.');
+  withKernelOptions(command, 'kernel to build for');
   withPackageOptions(command);
   finish(command, [
     'kstitch build ext4.patch --kernel 6.1.0-55-cloud-amd64 \\\n      --name ext4-mballoc -o out',
     'kstitch build net.patch --on out/kstitch_ext4_mballoc_1a2b3c4d.json \\\n      --kernel 6.1.0-55-cloud-amd64 -o out',
+    'kstitch build my.patch --kernel-dir /usr/src/linux -o out',
     'kstitch build --identity net/ipv4/tcp_input.c --kernel 6.1.0-55-cloud-amd64',
   ]);
   command.action((paths: readonly string[], options: BuildOptions) =>
@@ -76,6 +72,7 @@ export function addBuild(program: Command, run: Run): void {
         patches.push({ name, bytes: await readInput(path, inputKinds.patch, context.signal) });
       }
       await ensureTools(context, shell, ['build'], options);
+      const kit = await chooseKit(context, options);
       const { buildLivepatch } = await import('@kstitch/build/build-livepatch');
       const { modulePath, bundlePath, bundle } = await buildLivepatch(context, {
         patches,
@@ -83,7 +80,7 @@ export function addBuild(program: Command, run: Run): void {
         ...(identity && { identity }),
         ...(options.maxUnits === undefined ? {} : { maxUnits: options.maxUnits }),
         ...(options.acceptLayout === undefined ? {} : { acceptLayout: options.acceptLayout }),
-        release: options.kernel,
+        release: kit.name,
         name:
           options.name ??
           nameFrom((patches[0] ?? on[0]?.patches[0])?.name ?? basename(identity?.units[0] ?? '')),

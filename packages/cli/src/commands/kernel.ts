@@ -1,24 +1,30 @@
 import { release as runningRelease } from 'node:os';
+import type { PackageInfo } from '@kstitch/build/kit/distribution';
+import type { PackageList } from '@kstitch/build/kit/export-kit';
 import type { KernelVerification } from '@kstitch/build/verify-kernel';
+import { KstitchError } from '@kstitch/report/error';
 import { ExitStatus } from '@kstitch/report/exit-status';
 import type { Look } from '@kstitch/report/render-text';
 import type { Command } from 'commander';
-import { finish, kernelRelease, type Run, webAddress, wholeNumber } from '../command-line.ts';
+import { finish, kernelRelease, kitName, type Run, webAddress, wholeNumber } from '../command-line.ts';
+import { chooseKit, type KernelOptions, withOtherKernels } from '../kernel-choice.ts';
 import { type CommonOptions, fields, lines, paragraphs, section } from '../run-command.ts';
 import { ensureTools, type PackageOptions, withPackageOptions } from '../system-packages.ts';
 
 /** Enough to notice a wrong compiler or source, few enough for two minutes on two cores. */
 const DEFAULT_SAMPLE = 20;
 
-/** `kstitch kernel fetch|list|verify` */
+/** `kstitch kernel fetch|list|verify|export|import` */
 export function addKernel(program: Command, run: Run): void {
   const kernel = program
     .command('kernel')
-    .summary('fetch, list and verify kernel kits')
+    .summary('fetch, list, verify, export and import kernel kits')
     .description('Kernel kits: everything about one kernel release that building a livepatch for it needs.');
   addFetch(kernel, run);
   addList(kernel, run);
   addVerify(kernel, run);
+  addExport(kernel, run);
+  addImport(kernel, run);
 }
 
 function addFetch(kernel: Command, run: Run): void {
@@ -29,28 +35,53 @@ function addFetch(kernel: Command, run: Run): void {
       'Fetches the Debian packages of exactly this kernel (image, headers, kbuild, source) and prepares them. ' +
         "What is already in the cache is not fetched again; the machine's own apt configuration is not changed.",
     )
-    .argument('<release>', 'kernel release as `uname -r` prints it', kernelRelease)
-    .option('--snapshot <address>', 'archive to ask for a version that the mirror no longer has', webAddress);
+    .argument('[release]', 'kernel release as `uname -r` prints it', kernelRelease)
+    .option('--snapshot <address>', 'archive to ask for a version that the mirror no longer has', webAddress)
+    .option('--print-packages', 'print the packages that a kit is made of, and fetch none');
+  withOtherKernels(command);
   withPackageOptions(command);
-  finish(command, ['kstitch kernel fetch 6.1.0-55-cloud-amd64', 'kstitch kernel fetch "$(uname -r)"']);
+  finish(command, ['kstitch kernel fetch 6.1.0-55-cloud-amd64', 'kstitch kernel fetch --from-running']);
   command.action(
-    (release: string, options: CommonOptions & PackageOptions & { readonly snapshot?: string }) =>
+    (
+      release: string | undefined,
+      options: CommonOptions & PackageOptions & KernelOptions & { readonly printPackages?: boolean },
+    ) =>
       run('kernel fetch', options, async (context, shell) => {
+        const kernel = namedKernel('fetch', release, options);
         await ensureTools(context, shell, ['kit'], options);
-        const { fetchKit } = await import('@kstitch/build/kit/kit');
         const { snapshot } = options;
-        const kit = await fetchKit(context, release, snapshot === undefined ? {} : { snapshot });
+        if (options.printPackages === true) {
+          if (release === undefined)
+            throw new KstitchError('usage', "option '--print-packages' needs a release");
+          const { listPackages } = await import('@kstitch/build/kit/export-kit');
+          const list = await listPackages(context, release, snapshot === undefined ? {} : { snapshot });
+          return { json: { ...list }, text: () => renderPackages(list) };
+        }
+        const { fetchKit } = await import('@kstitch/build/kit/kit');
+        const kit =
+          release === undefined
+            ? await chooseKit(context, kernel)
+            : await fetchKit(context, release, snapshot === undefined ? {} : { snapshot });
         return {
           json: { kernel: kit.summary },
           text: look =>
             fields(look, [
-              ['kernel', kit.summary.release],
+              ['kernel', kit.summary.name],
               ['version', kit.summary.version],
               ['kit', kit.summary.directory],
             ]),
         };
       }),
   );
+}
+
+/** One package a line, for scripts as for people: name, version, bytes, SHA-256. */
+function renderPackages({ packages, root }: PackageList): string {
+  const show = ({ name, version, size, sha256 }: PackageInfo) => `${name} ${version} ${size} ${sha256}`;
+  return lines([
+    ...packages.map(show),
+    ...(root === undefined ? [] : [`# build root of Debian '${root.suite}'`, ...root.packages.map(show)]),
+  ]);
 }
 
 function addList(kernel: Command, run: Run): void {
@@ -72,8 +103,8 @@ function addList(kernel: Command, run: Run): void {
         json: { running, kernels: kits, ...(available === undefined ? {} : { available }) },
         text: () => {
           const mark = (release: string): string => (release === running ? '  (running)' : '');
-          const fetched = kits.map(kit => `${kit.release}  ${kit.version}${mark(kit.release)}`);
-          const others = (available ?? []).filter(release => !kits.some(kit => kit.release === release));
+          const fetched = kits.map(kit => `${kit.name}  ${kit.version}${mark(kit.release)}`);
+          const others = (available ?? []).filter(release => !kits.some(kit => kit.name === release));
           if (fetched.length + others.length === 0) return 'no kernel kits in the cache\n';
           return lines([...fetched, ...others.map(release => `${release}  not fetched${mark(release)}`)]);
         },
@@ -90,7 +121,7 @@ function addVerify(kernel: Command, run: Run): void {
       'Compiles a sample of units as Debian did and finds each of them in the shipped kernel image: this shows that compiler, ' +
         'configuration and source of the kit are the right ones.',
     )
-    .argument('<release>', 'kernel release as `uname -r` prints it', kernelRelease)
+    .argument('[release]', 'kernel release as `uname -r` prints it', kitName)
     .option('--sample <count>', 'how many units', wholeNumber(1, 100_000), DEFAULT_SAMPLE)
     .option(
       '--seed <number>',
@@ -98,18 +129,24 @@ function addVerify(kernel: Command, run: Run): void {
       wholeNumber(0, 2 ** 31),
       1,
     );
+  withOtherKernels(command);
   withPackageOptions(command);
   finish(command, ['kstitch kernel verify 6.1.0-55-cloud-amd64 --sample 50']);
   command.action(
     (
-      release: string,
-      options: CommonOptions & PackageOptions & { readonly sample: number; readonly seed: number },
+      name: string | undefined,
+      options: CommonOptions &
+        PackageOptions &
+        KernelOptions & { readonly sample: number; readonly seed: number },
     ) =>
       run('kernel verify', options, async (context, shell) => {
+        const kernel = namedKernel('verify', name, options);
         await ensureTools(context, shell, ['build'], options);
         const { verifyKernel } = await import('@kstitch/build/verify-kernel');
         const { sample, seed } = options;
-        const { failures, ...found } = await verifyKernel(context, release, { sample, seed });
+        const kit = await chooseKit(context, kernel);
+        const { release } = kit;
+        const { failures, ...found } = await verifyKernel(context, kit.name, { sample, seed });
         context.diagnostics.push(...failures.flatMap(({ findings }) => findings));
         const verified = failures.length === 0;
         return {
@@ -125,6 +162,89 @@ function addVerify(kernel: Command, run: Run): void {
         };
       }),
   );
+}
+
+function addExport(kernel: Command, run: Run): void {
+  const command = kernel
+    .command('export')
+    .summary('write a kit into one file, for a machine without a network')
+    .description(
+      'Writes the packages that a kit was made of into one file, with those of a build root for a machine that has ' +
+        'another compiler. What is not in the cache any more is downloaded.',
+    )
+    .argument('<release>', 'kernel release as `uname -r` prints it', kitName)
+    .requiredOption('-o, --output <file>', 'where the file is written to')
+    .option('--no-root', 'leave the build root out: the other machine has the compiler of the kernel');
+  withPackageOptions(command);
+  finish(command, ['kstitch kernel export 6.1.0-55-cloud-amd64 --output kit.tar']);
+  command.action(
+    (
+      release: string,
+      options: CommonOptions & PackageOptions & { readonly output: string; readonly root: boolean },
+    ) =>
+      run('kernel export', options, async (context, shell) => {
+        await ensureTools(context, shell, ['kit'], options);
+        const { exportKit } = await import('@kstitch/build/kit/export-kit');
+        const archive = await exportKit(context, release, options.output, { root: options.root });
+        return {
+          json: { file: options.output, ...archive },
+          text: look =>
+            fields(look, [
+              ['kernel', archive.release],
+              ['file', options.output],
+              ['holds', `${archive.packages} packages, ${archive.size} bytes`],
+              ['SHA-256', archive.sha256],
+            ]),
+        };
+      }),
+  );
+}
+
+function addImport(kernel: Command, run: Run): void {
+  const command = kernel
+    .command('import')
+    .summary('make a kit from a file that was exported')
+    .description(
+      'Makes a kit from what kstitch kernel export wrote, without a network. Every package is held against its hash first; ' +
+        'whether the file is the one that was exported, its SHA-256 tells.',
+    )
+    .argument('<file>', 'written by kstitch kernel export');
+  withPackageOptions(command);
+  finish(command, ['kstitch kernel import kit.tar']);
+  command.action((file: string, options: CommonOptions & PackageOptions) =>
+    run('kernel import', options, async (context, shell) => {
+      await ensureTools(context, shell, ['kit'], options);
+      const { importKit } = await import('@kstitch/build/kit/kit-archive');
+      const { kit, archive } = await importKit(context, file);
+      return {
+        json: { kernel: kit.summary, file, sha256: archive.sha256 },
+        text: look =>
+          fields(look, [
+            ['kernel', kit.summary.name],
+            ['version', kit.summary.version],
+            ['kit', kit.summary.directory],
+            ['SHA-256', archive.sha256],
+          ]),
+      };
+    }),
+  );
+}
+
+/** @throws KstitchError - `usage` where no kernel is named at all */
+function namedKernel(
+  command: string,
+  release: string | undefined,
+  { kernelDir, fromRunning }: KernelOptions,
+): KernelOptions {
+  if (release === undefined && kernelDir === undefined && fromRunning !== true)
+    throw new KstitchError('usage', "missing required argument 'release'", {
+      help: `\`kstitch kernel ${command} --help\` shows its arguments and an example`,
+    });
+  return {
+    ...(release === undefined ? {} : { kernel: release }),
+    ...(kernelDir === undefined ? {} : { kernelDir }),
+    ...(fromRunning === undefined ? {} : { fromRunning }),
+  };
 }
 
 function renderVerification(

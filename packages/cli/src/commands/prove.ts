@@ -68,8 +68,9 @@ export function addProve(program: Command, run: Run): void {
 
       await ensureTools(context, shell, ['vm'], options);
       const { openKit } = await import('@kstitch/build/kit/kit');
+      const { kitNameOf } = await import('@kstitch/build/kit/own-kit');
       const { proveLivepatch } = await import('@kstitch/vm/prove');
-      const kit = await openKit(bundle.kernel.release);
+      const kit = await openKit(kitNameOf(bundle.kernel));
       const { expectOops, module: modules, disk: diskMebibytes, accelerator } = options;
       const request: ProveRequest = {
         module: { path, name, sha256: bundle.sha256, bytes },

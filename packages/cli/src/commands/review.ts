@@ -1,16 +1,15 @@
-import { release as runningRelease } from 'node:os';
 import { basename } from 'node:path';
 import { writeAtomically } from '@kstitch/host/files';
 import { ExitStatus } from '@kstitch/report/exit-status';
 import type { Verdict } from '@kstitch/review/review';
 import { type Command, Option } from 'commander';
-import { finish, kernelRelease, type Run, wholeNumber } from '../command-line.ts';
+import { finish, type Run, wholeNumber } from '../command-line.ts';
 import { inputKinds, readInput } from '../input-file.ts';
+import { chooseKit, type KernelOptions, withKernelOptions } from '../kernel-choice.ts';
 import type { CommonOptions } from '../run-command.ts';
 import { ensureTools, type PackageOptions, withPackageOptions } from '../system-packages.ts';
 
-interface ReviewOptions extends CommonOptions, PackageOptions {
-  readonly kernel: string;
+interface ReviewOptions extends CommonOptions, PackageOptions, KernelOptions {
   readonly html?: string;
   readonly maxUnits?: number;
   readonly acceptLayout?: readonly string[];
@@ -34,11 +33,6 @@ export function addReview(program: Command, run: Run): void {
         'refused and with 3 where the patch makes no functional difference; the review is printed all the same.',
     )
     .argument('<patch...>', 'source patches, as from diff -u or git; - is standard input')
-    .addOption(
-      new Option('-k, --kernel <release>', 'kernel to review for')
-        .argParser(kernelRelease)
-        .default(runningRelease(), 'the running one'),
-    )
     .option('--html <file>', 'write the review, with source and code, as one HTML page besides')
     .addOption(
       new Option('--max-units <number>', 'refuse a patch that affects more units (default: 200)').argParser(
@@ -50,6 +44,7 @@ export function addReview(program: Command, run: Run): void {
         (name: string, earlier: readonly string[] | undefined) => [...(earlier ?? []), name],
       ),
     );
+  withKernelOptions(command, 'kernel to review for');
   withPackageOptions(command);
   finish(command, [
     'kstitch review ext4.patch --kernel 6.1.0-55-cloud-amd64',
@@ -63,12 +58,13 @@ export function addReview(program: Command, run: Run): void {
         patches.push({ name, bytes: await readInput(path, inputKinds.patch, context.signal) });
       }
       await ensureTools(context, shell, ['build'], options);
+      const kit = await chooseKit(context, options);
       const { reviewPatch } = await import('@kstitch/build/review-patch');
       const review = await reviewPatch(context, {
         patches,
         ...(options.maxUnits === undefined ? {} : { maxUnits: options.maxUnits }),
         ...(options.acceptLayout === undefined ? {} : { acceptLayout: options.acceptLayout }),
-        release: options.kernel,
+        release: kit.name,
         name: 'review',
       });
       if (options.html !== undefined) {

@@ -80,6 +80,56 @@ export const kitCodes = {
     help: 'this should not happen: report it with the release and the difference shown above',
     example: "prepare the source of '6.1.0-55-cloud-amd64': the configuration changed",
   },
+  'kit-other-build': {
+    kind: 'error',
+    meaning:
+      'The machine runs another build of this release than the archive has: a livepatch made for the one would be wrong for the other.',
+    help: 'for a kernel that you built yourself give the folder it was built in: --kernel-dir DIR; else reboot into the packaged kernel, or fetch its version from a snapshot archive',
+    example:
+      "use the kit of the running '6.1.0-55-cloud-amd64': the kernel that runs has the build id '00aa', the kit's has '11bb'",
+  },
+  'kit-archive-damaged': {
+    kind: 'error',
+    meaning:
+      'A file made by kstitch kernel export is cut short, was changed, or is none: every package in it must have the hash that its list names.',
+    help: 'copy the file again, and compare its SHA-256 with the one that kstitch kernel export printed',
+    example: "read 'kit.tar': it ends early, after 104857600 bytes",
+  },
+  'kit-archive-rootless': {
+    kind: 'error',
+    meaning:
+      "The file was exported without a build root, and this machine does not have the kernel's compiler and linker.",
+    help: 'export the kit again without --no-root, or import it on a machine of the same Debian release',
+    example:
+      "import 'kit.tar': the kernel needs a compiler of Debian 'trixie', which neither this machine nor the file has",
+  },
+  'kit-own': {
+    kind: 'error',
+    meaning:
+      'A kit of a kernel that you built yourself is not made of packages, so there are none to export.',
+    help: 'copy the folder that the kernel was built in, and name it there: --kernel-dir DIR',
+    example: "export the kernel kit '6.1.60-mine@0123456789ab': it was made of a folder, not of packages",
+  },
+  'own-kernel-incomplete': {
+    kind: 'error',
+    meaning:
+      'The folder given with --kernel-dir lacks something that a kernel build leaves at the top of its source.',
+    help: 'give the folder in which make built vmlinux, bzImage and the modules; of a build with O= source and objects must be brought together first',
+    example: "use the kernel in '/usr/src/linux': it has no 'vmlinux', 'arch/x86/boot/bzImage'",
+  },
+  'own-kernel-mixed': {
+    kind: 'error',
+    meaning:
+      'vmlinux, the source, the configuration and the modules in the folder given with --kernel-dir do not come from one build; what differs stands below the message.',
+    help: 'build the kernel again in that folder, install what comes of it, and boot it; or give the folder that the running kernel came from',
+    example: "use the kernel in '/usr/src/linux': its parts are not of one build",
+  },
+  'own-kernel-config': {
+    kind: 'error',
+    meaning: 'The kernel was configured without something that livepatches need.',
+    help: 'set the options named above, build the kernel again and boot it; CONFIG_DEBUG_INFO_BTF needs pahole',
+    example: "use the kernel in '/usr/src/linux': it was configured without CONFIG_LIVEPATCH",
+  },
   'delta-version-unknown': {
     kind: 'error',
     meaning: 'The archive has no kernel source package of this version.',

@@ -1,0 +1,112 @@
+/** What of a folder in which somebody built a kernel belongs into a kit. */
+import { createHash } from 'node:crypto';
+import { constants, copyFile, lstat, mkdir, readdir, readFile, readlink, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileError } from '@kstitch/host/files';
+import { interruptedError } from '@kstitch/host/run';
+
+export interface OwnFile {
+  /** Below the folder. */
+  readonly path: string;
+  readonly kind: 'source' | 'module' | 'image';
+  /** Changes when the file does: size, times, inode. */
+  readonly stamp: string;
+}
+
+/** Made by kbuild, from what is in the folder beside it. */
+const objects = /\.(?:o|a|mod|mod\.c|order|so|so\.dbg|dwo|gcno|symversions|symtypes)$|^\..*\.cmd$|^\.tmp_/;
+/** At the top: links of the whole kernel. */
+const links = /^(?:vmlinux(?:\..*)?|System\.map|modules\.(?:builtin.*|order|nsdeps)|Module\.symvers)$/;
+/** A module signing key is nobody's but its owner's. */
+const keys = /^signing_key\./;
+/** The stages of the boot loader. */
+const bootFiles = /^arch\/x86\/boot\/(?:compressed\/)?(?:vmlinux(?:\.bin.*|\.relocs)?|setup\.(?:bin|elf))$/;
+const skippedFolders = new Set(['.git', 'debian']);
+
+export const imagePath = 'arch/x86/boot/bzImage';
+/** Files that are no source, and what a kit is made of besides. */
+const imagePaths: ReadonlySet<string> = new Set([
+  'vmlinux',
+  imagePath,
+  'modules.order',
+  'modules.builtin',
+  'Module.symvers',
+]);
+
+/** Files handled side by side. */
+const atOnce = 32;
+
+/** @returns everything that a kit is made of, by path */
+export async function listOwnFiles(directory: string, signal: AbortSignal): Promise<readonly OwnFile[]> {
+  const found: { path: string; kind: OwnFile['kind'] }[] = [];
+  const folders = [''];
+  for (const folder of folders) {
+    if (signal.aborted) throw interruptedError(`read '${directory}'`);
+    const entries = await readdir(join(directory, folder), { withFileTypes: true }).catch(
+      (error: unknown) => {
+        throw fileError(`read '${join(directory, folder)}'`, error);
+      },
+    );
+    for (const entry of entries) {
+      const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+      if (entry.isDirectory()) {
+        if (!skippedFolders.has(path)) folders.push(path);
+      } else if (entry.isFile() || entry.isSymbolicLink()) {
+        const kind = kindOf(path, entry.name, folder);
+        if (kind !== undefined) found.push({ path, kind });
+      }
+    }
+  }
+  found.sort((a, b) => (a.path < b.path ? -1 : 1));
+  return await inTurns(found, async file => {
+    const { size, mtimeMs, ctimeMs, ino } = await lstat(join(directory, file.path)).catch(
+      (error: unknown) => {
+        throw fileError(`read '${join(directory, file.path)}'`, error);
+      },
+    );
+    return { ...file, stamp: `${size} ${mtimeMs} ${ctimeMs} ${ino}` };
+  });
+}
+
+function kindOf(path: string, name: string, folder: string): OwnFile['kind'] | undefined {
+  if (imagePaths.has(path)) return 'image';
+  if (name.endsWith('.ko')) return 'module';
+  if (objects.test(name) || keys.test(name) || bootFiles.test(path) || (folder === '' && links.test(name)))
+    return undefined;
+  return 'source';
+}
+
+/** @returns lower-case hex that stands for all paths and contents */
+export async function hashOwnFiles(directory: string, files: readonly OwnFile[]): Promise<string> {
+  const sums = await inTurns(files, async ({ path }) => {
+    const place = join(directory, path);
+    const isLink = (await lstat(place)).isSymbolicLink();
+    const content = isLink ? await readlink(place) : await readFile(place);
+    return `${path}\0${createHash('sha256').update(content).digest('hex')}`;
+  });
+  return createHash('sha256').update(sums.join('\n')).digest('hex');
+}
+
+/** Copies the files of one kind to the same paths below another folder. */
+export async function copyOwnFiles(
+  directory: string,
+  files: readonly OwnFile[],
+  kind: OwnFile['kind'],
+  into: string,
+): Promise<void> {
+  const wanted = files.filter(file => file.kind === kind);
+  for (const folder of new Set(wanted.map(({ path }) => dirname(path))))
+    await mkdir(join(into, folder), { recursive: true });
+  await inTurns(wanted, async ({ path }) => {
+    const place = join(directory, path);
+    if ((await lstat(place)).isSymbolicLink()) await symlink(await readlink(place), join(into, path));
+    else await copyFile(place, join(into, path), constants.COPYFILE_FICLONE);
+  });
+}
+
+async function inTurns<T, R>(list: readonly T[], work: (item: T) => Promise<R>): Promise<readonly R[]> {
+  const results: R[] = [];
+  for (let at = 0; at < list.length; at += atOnce)
+    results.push(...(await Promise.all(list.slice(at, at + atOnce).map(work))));
+  return results;
+}

@@ -1,0 +1,238 @@
+/**
+ * The kit of a kernel that no archive has: the folder in which somebody built it, copied.
+ *
+ * It is copied because a kit never changes and that folder does, and because recording how each unit is compiled overwrites the
+ * objects of a tree. From then on it is a kit as any other, named for the release and for what was in the folder.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { readElf } from '@kstitch/elf/read';
+import { cacheDirectory } from '@kstitch/host/cache-directory';
+import { fileError, writeAtomically } from '@kstitch/host/files';
+import { run } from '@kstitch/host/run';
+import { type Banner, readBanner } from '@kstitch/kernel/banner';
+import { KernelImage } from '@kstitch/kernel/kernel-image';
+import { readModinfo } from '@kstitch/kernel/modinfo';
+import { parseModulePaths } from '@kstitch/kernel/module-lists';
+import { unpackVmlinuz } from '@kstitch/kernel/vmlinuz';
+import type { Context } from '@kstitch/report/context';
+import { KstitchError } from '@kstitch/report/error';
+import { checkCompiler } from '../compile/compiler.ts';
+import { makeRoot } from '../root/build-root.ts';
+import { chooseWorkshop } from '../root/choose-workshop.ts';
+import { checkOwnConfig, compareOwnParts, defined, type OwnBuild } from './check-own-kernel.ts';
+import { type Kit, makeUnlessThere } from './kit.ts';
+import { finishKit } from './make-kit.ts';
+import { copyOwnFiles, hashOwnFiles, imagePath, listOwnFiles, type OwnFile } from './own-files.ts';
+import { decompressXz } from './unpack.ts';
+
+const ownPrefix = 'own-';
+
+/**
+ * @param kernel - as a bundle names it
+ * @returns the name of the kit that a livepatch was built with
+ */
+export function kitNameOf(kernel: { readonly release: string; readonly packageVersion: string }): string {
+  const { release, packageVersion } = kernel;
+  return packageVersion.startsWith(ownPrefix)
+    ? `${release}@${packageVersion.slice(ownPrefix.length)}`
+    : release;
+}
+
+/** What is read of the folder before anything is copied. */
+interface OwnKernel {
+  readonly directory: string;
+  readonly build: OwnBuild;
+  readonly release: string;
+  readonly files: readonly OwnFile[];
+}
+
+/**
+ * Opens the kit of a folder in which a kernel was built, making it first when there is none or the folder has changed.
+ *
+ * @throws KstitchError - `own-kernel-incomplete`, `own-kernel-mixed`, `own-kernel-config`, and as `fetchKit`
+ */
+export async function kitOfDirectory(context: Context, path: string): Promise<Kit> {
+  const kernel = await readOwnKernel(context, resolve(path));
+  const content = await context.progress.step('look whether the kernel has changed', () => contentOf(kernel));
+  const name = `${kernel.release}@${content}`;
+  return await makeUnlessThere(context, name, root => makeOwnKit(context, kernel, content, root));
+}
+
+async function readOwnKernel({ signal }: Context, directory: string): Promise<OwnKernel> {
+  const missing: string[] = [];
+  const text = async (name: string) =>
+    await readFile(join(directory, name), 'utf8').catch((error: unknown) => {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT'))
+        throw fileError(`read '${join(directory, name)}'`, error);
+      missing.push(name);
+      return '';
+    });
+  // Makefile first: where it is missing, nothing else is there either.
+  await text('Makefile');
+  const build: OwnBuild = {
+    config: await text('.config'),
+    compiledConfig: await text('include/config/auto.conf'),
+    utsRelease: await text('include/generated/utsrelease.h'),
+    utsVersion: await text('include/generated/utsversion.h'),
+  };
+  const release = defined('UTS_RELEASE', build.utsRelease);
+  const files = missing.length > 0 ? [] : await listOwnFiles(directory, signal);
+  const paths = new Set(files.map(file => file.path));
+  for (const name of ['vmlinux', imagePath, 'Module.symvers', 'modules.order', 'modules.builtin'])
+    if (missing.length > 0 ? await lacks(directory, name) : !paths.has(name)) missing.push(name);
+  if (missing.length > 0 || release === undefined) {
+    throw new KstitchError(
+      'own-kernel-incomplete',
+      `use the kernel in '${directory}': it has no ${missing.map(name => `'${name}'`).join(', ') || 'release'}`,
+    );
+  }
+  checkOwnConfig(directory, build.config);
+  return { directory, build, release, files };
+}
+
+async function lacks(directory: string, name: string): Promise<boolean> {
+  return await readFile(join(directory, name)).then(
+    () => false,
+    () => true,
+  );
+}
+
+/** Hashing all files takes seconds; whether any was touched since is found in less. */
+async function contentOf({ directory, files }: OwnKernel): Promise<string> {
+  const folder = join(cacheDirectory(), 'own-kernels');
+  const file = join(folder, `${sha256(directory)}.json`);
+  const stamp = sha256(files.map(({ path, stamp: own }) => `${path}\0${own}`).join('\n'));
+  const known = await readFile(file, 'utf8').catch(() => '');
+  const [knownStamp, knownContent] = known.trim().split(' ');
+  if (knownStamp === stamp && /^[0-9a-f]{12}$/.test(knownContent ?? '')) return knownContent ?? '';
+  const content = (await hashOwnFiles(directory, files)).slice(0, 12);
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw fileError(`make '${folder}'`, error);
+  });
+  await writeAtomically(file, `${stamp} ${content}\n`);
+  return content;
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** Fills `root` as a kit of packages is filled: what reads it knows no difference. */
+async function makeOwnKit(context: Context, kernel: OwnKernel, content: string, root: string): Promise<void> {
+  const { progress, signal } = context;
+  const { directory, build, release, files } = kernel;
+  const boot = join(root, 'packages/boot');
+  const modules = join(root, 'packages/usr/lib/modules', release);
+  for (const folder of [boot, modules]) await mkdir(folder, { recursive: true });
+  await symlink('usr/lib', join(root, 'packages/lib'));
+  const tree = join(root, 'tree');
+  await progress.step('copy the kernel and its modules', async () => {
+    await copyOwnFiles(directory, files, 'image', root);
+    await copyOwnFiles(directory, files, 'module', join(modules, 'kernel'));
+  });
+  const banner = await progress.step('see that its parts are of one build', async () => {
+    await rename(join(root, imagePath), join(boot, `vmlinuz-${release}`));
+    await rm(join(root, 'arch'), { recursive: true });
+    // The one that counts is placed with the configuration.
+    await rm(join(root, 'Module.symvers'));
+    await writeFile(join(boot, `config-${release}`), build.config);
+    // Debug information is most of a vmlinux, and read each time.
+    await run('strip', ['--strip-debug', join(root, 'vmlinux')], { signal });
+    return await checkParts(kernel, root, boot);
+  });
+  await placeModuleLists(root, modules);
+  await checkModules(kernel, modules);
+
+  const workshop = await chooseWorkshop(context, release, banner, makeRoot);
+  await checkCompiler(context, workshop, banner);
+  await progress.step('copy the source', () => copyOwnFiles(directory, files, 'source', tree));
+  await admitVariables(tree, directory);
+  await finishKit(context, root, {
+    release,
+    packageVersion: ownPrefix + content,
+    series: /^\d+\.\d+/.exec(release)?.[0] ?? release,
+    workshop,
+    headers: 'tree',
+    generated: directory,
+    variables: variablesOf(release, banner),
+    packages: [],
+  });
+}
+
+async function checkParts(
+  { directory, build, release }: OwnKernel,
+  root: string,
+  boot: string,
+): Promise<Banner> {
+  const what = `vmlinux in '${directory}'`;
+  const vmlinux = new KernelImage(readElf(await readFile(join(root, 'vmlinux')), what));
+  const banner = readBanner(vmlinux);
+  const packed = await readFile(join(boot, `vmlinuz-${release}`));
+  const unpacked = await unpackVmlinuz(packed, payload => decompressXz(payload));
+  const compressed = new KernelImage(readElf(unpacked, `bzImage in '${directory}'`));
+  refuseMixed(directory, compareOwnParts(build, vmlinux, banner, compressed));
+  return banner;
+}
+
+/** The lists as modules_install writes them: kbuild's own have no `kernel/` in front, and since 6.3 name objects. */
+async function placeModuleLists(root: string, modules: string): Promise<void> {
+  for (const name of ['modules.order', 'modules.builtin']) {
+    const text = await readFile(join(root, name), 'utf8');
+    const paths = parseModulePaths(text).map(
+      path => `kernel/${path.replace(/^kernel\//, '').replace(/\.o$/, '.ko')}`,
+    );
+    await writeFile(join(modules, name), paths.map(path => `${path}\n`).join(''));
+    await rm(join(root, name));
+  }
+}
+
+async function checkModules({ directory, release }: OwnKernel, modules: string): Promise<void> {
+  const found: string[] = [];
+  for (const path of parseModulePaths(await readFile(join(modules, 'modules.order'), 'utf8'))) {
+    const bytes = await readFile(join(modules, path)).catch(() => undefined);
+    const shown = path.replace(/^kernel\//, '');
+    if (bytes === undefined) found.push(`module '${shown}' of modules.order is not there`);
+    else {
+      const [built] = readModinfo(readElf(bytes, path)).get('vermagic')?.split(' ') ?? [];
+      if (built !== release) found.push(`module '${shown}' was built for '${built ?? 'none'}'`);
+    }
+  }
+  refuseMixed(directory, found);
+}
+
+function refuseMixed(directory: string, found: readonly string[]): void {
+  if (found.length === 0) return;
+  throw new KstitchError(
+    'own-kernel-mixed',
+    `use the kernel in '${directory}': its parts are not of one build`,
+    { notes: found.length > 12 ? [...found.slice(0, 12), `${found.length - 12} more`] : found },
+  );
+}
+
+/** What the kernel was made with, for every make in the copy. */
+function variablesOf(release: string, { compiler }: Banner): readonly string[] {
+  return [
+    `CC = ${compiler.program}`,
+    `override KERNELRELEASE = ${release}`,
+    // The copy has no .git, by which kbuild would find the end of the release.
+    `override filechk_kernel.release = echo "${release}"`,
+  ];
+}
+
+/** Debian's Makefile reads .kernelvariables where the tools have been named and not used yet; another one is made to. */
+async function admitVariables(tree: string, directory: string): Promise<void> {
+  const file = join(tree, 'Makefile');
+  const makefile = await readFile(file, 'latin1');
+  if (/^-include \.kernelvariables$/m.test(makefile)) return;
+  const admitted = makefile.replace(/^UTS_MACHINE\s*:=/m, line => `-include .kernelvariables\n${line}`);
+  if (admitted === makefile) {
+    throw new KstitchError(
+      'own-kernel-incomplete',
+      `use the kernel in '${directory}': its Makefile has no UTS_MACHINE, so it is not that of a kernel's source`,
+    );
+  }
+  await rm(file);
+  await writeFile(file, admitted, 'latin1');
+}
