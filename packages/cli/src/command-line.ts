@@ -28,6 +28,9 @@ export function wholeNumber(least: number, most: number): (text: string) => numb
   };
 }
 
+/** Where an option is left out; for its help. */
+export const graceDefault = "'grace' of /etc/kstitch.toml, else 60";
+
 /** What `uname -r` prints can become part of paths and of apt's command line: nothing else may. */
 export function kernelRelease(text: string): string {
   if (!/^[0-9][A-Za-z0-9.+~_-]{0,63}$/.test(text) || text.includes('..')) {

@@ -1,11 +1,13 @@
 import { type Argument, Command, type CommanderError } from 'commander';
 import type { Run } from './command-line.ts';
+import { addBoot } from './commands/boot.ts';
 import { addBuild } from './commands/build.ts';
 import { addDelta } from './commands/delta.ts';
 import { addDiffObjects } from './commands/diff-objects.ts';
 import { addExplain } from './commands/explain.ts';
 import { addHistory } from './commands/history.ts';
 import { addInspect } from './commands/inspect.ts';
+import { addInstall } from './commands/install.ts';
 import { addKernel } from './commands/kernel.ts';
 import { addList } from './commands/list.ts';
 import { addLoad } from './commands/load.ts';
@@ -13,6 +15,7 @@ import { addProve } from './commands/prove.ts';
 import { addReloadTarget } from './commands/reload-target.ts';
 import { addReview } from './commands/review.ts';
 import { addStatus } from './commands/status.ts';
+import { addUninstall } from './commands/uninstall.ts';
 import { addUnload } from './commands/unload.ts';
 
 /** Commander found the command line wanting, or has printed the help or the version that was asked for. */
@@ -91,6 +94,9 @@ Example:
   addStatus(program, run);
   addExplain(program, run);
   addHistory(program, run);
+  addInstall(program, run);
+  addUninstall(program, run);
+  addBoot(program, run);
 
   endByThrowing(program, '');
   return program;

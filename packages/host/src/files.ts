@@ -43,6 +43,64 @@ export async function writeFileAtomically(
 }
 
 /**
+ * As {@link writeAtomically}, and beyond a power loss: once this returns, the name stands for the new content whatever comes.
+ *
+ * @throws KstitchError - `host-disk-full`, `host-file-failed`
+ */
+export async function writeDurably(
+  path: string,
+  content: string | Uint8Array,
+  options: { readonly mode?: number } = {},
+): Promise<void> {
+  await writeAtomically(path, content, options);
+  await syncDirectory(dirname(path));
+}
+
+/**
+ * Removes a file, which needs not be there, for good: no power loss brings it back.
+ *
+ * @throws KstitchError - `host-file-failed`
+ */
+export async function removeDurably(path: string): Promise<void> {
+  try {
+    await rm(path, { force: true });
+  } catch (error) {
+    throw fileError(`remove '${path}'`, error);
+  }
+  await syncDirectory(dirname(path));
+}
+
+/**
+ * Makes a folder and those above it that are missing, for good.
+ *
+ * @throws KstitchError - `host-disk-full`, `host-file-failed`
+ */
+export async function makeDirectoryDurably(path: string, mode: number): Promise<void> {
+  try {
+    const first = await mkdir(path, { recursive: true, mode });
+    if (first === undefined) return;
+    for (let folder = path; folder !== dirname(first); folder = dirname(folder))
+      await syncDirectory(dirname(folder));
+  } catch (error) {
+    throw fileError(`make the folder '${path}'`, error);
+  }
+}
+
+/** Names are the folder's content: without this a rename may still be lost when its file is not. */
+async function syncDirectory(path: string): Promise<void> {
+  try {
+    const folder = await open(path, 'r');
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  } catch (error) {
+    throw fileError(`write '${path}'`, error);
+  }
+}
+
+/**
  * Builds a folder so that its name only ever stands for the finished one: in a temporary folder beside it, renamed
  * at the end, removed when `work` fails or is interrupted.
  *

@@ -57,7 +57,8 @@ const bundle = record({
   /** Of the module without a signature. */
   sha256,
   kernel: record({
-    release: name,
+    /** It becomes a part of paths. */
+    release: z.string().regex(/^[0-9][A-Za-z0-9.+~_-]{0,63}$/),
     /** Version of the distribution's package: `6.1.192-1`. */
     packageVersion: name,
     /** Build id of the shipped vmlinux, lower-case hex; empty where it has none. */

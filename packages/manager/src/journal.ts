@@ -12,8 +12,11 @@ import { KstitchError } from '@kstitch/report/error';
 import { limits } from './limits.ts';
 import { Machine } from './machine.ts';
 
-/** `repair`: what an action that was killed left behind was looked at and written down. */
-export type Action = 'load' | 'unload' | 'force' | 'repair' | 'reload';
+/**
+ * `repair`: what an action that was killed left behind was looked at and written down. `install` and `uninstall` are about the
+ * boots to come of the entry's kernel; `boot` is what became of the installed livepatch in this one.
+ */
+export type Action = 'load' | 'unload' | 'force' | 'repair' | 'reload' | 'install' | 'uninstall' | 'boot';
 
 export interface JournalEntry {
   /** ISO 8601, UTC. */
@@ -36,7 +39,16 @@ export interface JournalEntry {
 }
 
 const phases: readonly string[] = ['begin', 'step', 'end'] satisfies JournalEntry['phase'][];
-const actions: readonly string[] = ['load', 'unload', 'force', 'repair', 'reload'] satisfies Action[];
+const actions: readonly string[] = [
+  'load',
+  'unload',
+  'force',
+  'repair',
+  'reload',
+  'install',
+  'uninstall',
+  'boot',
+] satisfies Action[];
 
 export interface JournalText {
   readonly entries: readonly JournalEntry[];
@@ -100,6 +112,12 @@ export class Journal {
   }
 }
 
+/** Which kernel an entry is about, and the boot it is written in. */
+export interface JournalKernel {
+  readonly release: string;
+  readonly bootId: string;
+}
+
 /** One action while it goes on. */
 export interface JournalAction {
   step(result: string, notes?: readonly string[]): void;
@@ -108,24 +126,44 @@ export interface JournalAction {
 
 /**
  * Writes that an action begins. What cannot be written later on, because the disk is full by then, is a caution: the kernel must
- * not be left half way for the sake of a line. An `unload` begins even so: who takes a livepatch back may have every reason to.
+ * not be left half way for the sake of a line. An `unload` or `uninstall` begins even so: who takes a
+ * livepatch back may have every reason to.
  *
  * @throws KstitchError - `host-disk-full`, `host-file-failed`: nothing was begun
  */
 export function beginAction(
   journal: Journal,
-  kernel: { readonly release: string; readonly bootId: string },
+  kernel: JournalKernel,
   action: Action,
   livepatch: string,
   diagnostics: Diagnostic[],
   target?: string,
 ): JournalAction {
+  const entry = entryWriter(kernel, action, livepatch, target);
+  if (action === 'unload' || action === 'uninstall') journal.appendIfPossible(entry('begin'), diagnostics);
+  else journal.append(entry('begin'));
+  return {
+    step: (result, notes) => journal.appendIfPossible(entry('step', result, notes), diagnostics),
+    end: (result, notes) => journal.appendIfPossible(entry('end', result, notes), diagnostics),
+  };
+}
+
+/** Writes one line for what took no time of its own: how the boot's load went on. What cannot be written is a caution. */
+export function recordEvent(
+  { journal, kernel }: { readonly journal: Journal; readonly kernel: JournalKernel },
+  action: Action,
+  livepatch: string,
+  diagnostics: Diagnostic[],
+  result: string,
+  notes: readonly string[] = [],
+): void {
+  journal.appendIfPossible(entryWriter(kernel, action, livepatch)('end', result, notes), diagnostics);
+}
+
+/** @returns what makes the lines of one action */
+function entryWriter(kernel: JournalKernel, action: Action, livepatch: string, target?: string) {
   const id = randomBytes(4).toString('hex');
-  const entry = (
-    phase: JournalEntry['phase'],
-    result?: string,
-    notes: readonly string[] = [],
-  ): JournalEntry => ({
+  return (phase: JournalEntry['phase'], result?: string, notes: readonly string[] = []): JournalEntry => ({
     at: new Date().toISOString(),
     boot: kernel.bootId,
     kernel: kernel.release,
@@ -137,12 +175,6 @@ export function beginAction(
     ...(result === undefined ? {} : { result }),
     ...(notes.length === 0 ? {} : { notes }),
   });
-  if (action === 'unload') journal.appendIfPossible(entry('begin'), diagnostics);
-  else journal.append(entry('begin'));
-  return {
-    step: (result, notes) => journal.appendIfPossible(entry('step', result, notes), diagnostics),
-    end: (result, notes) => journal.appendIfPossible(entry('end', result, notes), diagnostics),
-  };
 }
 
 /** @returns the actions of this boot that began and did not end; meant for whoever holds the lock */

@@ -19,6 +19,8 @@ export const limits = {
   kprobes: 16 * MIB,
   /** The journal: some 300 bytes an action. */
   journal: 64 * MIB,
+  /** `/etc/kstitch.toml`. */
+  config: MIB,
   /** A livepatch and its record, as in the store. */
   livepatch: 256 * MIB,
   bundle: 64 * MIB,

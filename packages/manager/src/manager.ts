@@ -1,6 +1,7 @@
 import { withLock } from '@kstitch/host/lock';
 import { stateDirectory } from '@kstitch/host/state-directory';
 import type { Context } from '@kstitch/report/context';
+import { Installed } from './installed.ts';
 import { findUnfinished, Journal, type JournalEntry } from './journal.ts';
 import { type KernelIdentity, readKernelIdentity } from './kernel-identity.ts';
 import { Machine } from './machine.ts';
@@ -55,21 +56,27 @@ export async function alone<T>(
   );
 }
 
-/** The kernel's state is the truth; the journal is made to agree with it. */
-function closeInterrupted({ diagnostics }: Context, { machine, kernel, journal }: Manager): void {
-  for (const entry of findUnfinished(journal.read().entries, kernel.bootId)) {
-    const phase = readLivepatch(machine, entry.livepatch)?.phase;
+/** What there is is the truth; the journal is made to agree with it. */
+function closeInterrupted({ diagnostics }: Context, manager: Manager): void {
+  const { kernel, journal } = manager;
+  for (const entry of findUnfinished(journal.read().entries, kernel.bootId))
     journal.appendIfPossible(
       {
         ...entry,
         at: new Date().toISOString(),
         phase: 'end',
         result: 'interrupted',
-        notes: [`found later: ${phase ?? 'not loaded'}`],
+        notes: [`found later: ${findState(manager, entry)}`],
       },
       diagnostics,
     );
-  }
+}
+
+function findState({ machine, stateDirectory: directory }: Manager, entry: JournalEntry): string {
+  const { action, kernel, livepatch } = entry;
+  if (action === 'install' || action === 'uninstall')
+    return new Installed(directory).read(kernel)?.livepatch === livepatch ? 'installed' : 'not installed';
+  return readLivepatch(machine, livepatch)?.phase ?? 'not loaded';
 }
 
 /** @returns when the livepatch was disabled, as far as this boot's journal knows; milliseconds since 1970 */

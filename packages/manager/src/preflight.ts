@@ -74,7 +74,7 @@ export async function preflight(
 }
 
 /** The module is the one that the record is about. */
-function checkFiles({ bundle, module }: PreflightRequest): Diagnostic[] {
+export function checkFiles({ bundle, module }: Pick<PreflightRequest, 'bundle' | 'module'>): Diagnostic[] {
   const what = `${bundle.module}.ko`;
   const { unsigned } = splitSignature(module, what);
   const sum = createHash('sha256').update(unsigned).digest('hex');
@@ -102,7 +102,7 @@ function checkFiles({ bundle, module }: PreflightRequest): Diagnostic[] {
 }
 
 /** The release does not say it all: a rebuilt kernel may have the same and other code. */
-function checkKernel(kernel: KernelIdentity, { kernel: wanted }: Bundle): Diagnostic[] {
+export function checkKernel(kernel: KernelIdentity, { kernel: wanted }: Bundle): Diagnostic[] {
   if (kernel.release !== wanted.release) {
     return [
       diagnostic(

@@ -11,6 +11,7 @@ import { times } from './limits.ts';
 import type { Manager } from './manager.ts';
 import { readLivepatch } from './read-livepatches.ts';
 import { readTasksInModule } from './tasks.ts';
+import { waitUntil } from './wait-until.ts';
 
 export interface Removal {
   readonly removed: boolean;
@@ -38,7 +39,7 @@ export async function removeModule(
   if (!(await waitForRelease()))
     return leave('the kernel still holds the module; one whose transition was forced it never lets go of');
 
-  await waitFor(context, `wait until nothing of '${name}' can still run`, disabledAt + graceSeconds * 1000);
+  await waitUntil(context, `wait until nothing of '${name}' can still run`, disabledAt + graceSeconds * 1000);
   for (let look = 0; look < 2; look++) {
     if (look > 0) await sleep(times.betweenLooks * 1000, undefined, { signal: context.signal });
     const inside = readTasksInModule(machine, name);
@@ -72,15 +73,4 @@ function leave(...reasons: string[]): Removal {
 /** The tools for modules lie outside of the PATH of an ordinary user, and of some services. */
 export function systemPath(): { readonly PATH: string } {
   return { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
-}
-
-async function waitFor(context: Context, label: string, until: number): Promise<void> {
-  const left = until - Date.now();
-  if (left <= 0) return;
-  await context.progress.step(label, async update => {
-    for (let rest = left; rest > 0; rest = until - Date.now()) {
-      update(`${Math.ceil(rest / 1000)} s`);
-      await sleep(Math.min(rest, 1000), undefined, { signal: context.signal });
-    }
-  });
 }

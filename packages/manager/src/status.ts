@@ -2,7 +2,8 @@
 import type { Bundle } from '@kstitch/livepatch/bundle';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import { type Attestation, attest } from './attest.ts';
-import { findUnfinished, type JournalEntry } from './journal.ts';
+import { type BootHealth, type BootStatus, readBootStatus } from './boot-status.ts';
+import { type Action, findUnfinished, type JournalEntry } from './journal.ts';
 import { times } from './limits.ts';
 import type { Manager } from './manager.ts';
 import { type LoadedLivepatch, readLivepatches } from './read-livepatches.ts';
@@ -21,11 +22,15 @@ export interface LivepatchStatus extends LoadedLivepatch {
   readonly unload: Bundle['unload'] | undefined;
 }
 
-/** `reboot needed`: a livepatch was forced. `fix withdrawn`: a reload of a module did not put its livepatch back. */
-export type Health = 'well' | 'reboot needed' | 'fix withdrawn' | 'transition stuck';
+/**
+ * `reboot needed`: a livepatch was forced. `fix withdrawn`: a reload of a module did not put its livepatch back. The others are
+ * about the installed livepatch; `transition stuck` may be.
+ */
+export type Health = 'reboot needed' | 'fix withdrawn' | BootHealth;
 
 export interface MachineStatus {
   readonly health: Health;
+  readonly boot: BootStatus;
   readonly livepatches: readonly LivepatchStatus[];
   /** Actions of kstitch that neither ended nor go on: they were killed. */
   readonly unfinished: readonly JournalEntry[];
@@ -34,13 +39,19 @@ export interface MachineStatus {
   readonly unfinishedReload?: UnfinishedReload;
 }
 
-export async function readStatus({ machine, kernel, journal, store }: Manager): Promise<MachineStatus> {
+/** What changes nothing in the kernel by itself. */
+const aboutBoots: readonly Action[] = ['install', 'uninstall', 'boot'];
+
+export async function readStatus(manager: Manager): Promise<MachineStatus> {
+  const { machine, kernel, journal, store } = manager;
   const { entries, damagedLines } = journal.read();
   const ofBoot = entries.filter(({ boot }) => boot === kernel.bootId);
   const livepatches = await Promise.all(
     readLivepatches(machine).map(async (livepatch): Promise<LivepatchStatus> => {
       const bundle = await store.bundle(livepatch.name);
-      const own = ofBoot.filter(entry => entry.livepatch === livepatch.name);
+      const own = ofBoot.filter(
+        entry => entry.livepatch === livepatch.name && !aboutBoots.includes(entry.action),
+      );
       return {
         ...livepatch,
         known: bundle !== undefined,
@@ -53,8 +64,10 @@ export async function readStatus({ machine, kernel, journal, store }: Manager): 
     }),
   );
   const reload = findUnfinishedReload(machine, entries, kernel.bootId);
+  const { boot, health } = readBootStatus(manager, ofBoot);
   return {
-    health: judgeHealth(livepatches, reload),
+    health: judgeHealth(livepatches, reload, health),
+    boot,
     livepatches,
     unfinished: findUnfinished(entries, kernel.bootId),
     damagedJournalLines: damagedLines,
@@ -86,7 +99,11 @@ export function tellHidden(
   return [diagnostic('list-not-root', {}, `what is in ${names}, and since when, only root may read`)];
 }
 
-function judgeHealth(livepatches: readonly LivepatchStatus[], reload: UnfinishedReload | undefined): Health {
+function judgeHealth(
+  livepatches: readonly LivepatchStatus[],
+  reload: UnfinishedReload | undefined,
+  boot: BootHealth,
+): Health {
   const stuck = livepatches.some(
     ({ phase, since }) =>
       (phase === 'enabling' || phase === 'disabling') &&
@@ -94,5 +111,5 @@ function judgeHealth(livepatches: readonly LivepatchStatus[], reload: Unfinished
   );
   if (stuck) return 'transition stuck';
   if (reload !== undefined) return 'fix withdrawn';
-  return livepatches.some(({ forced }) => forced) ? 'reboot needed' : 'well';
+  return livepatches.some(({ forced }) => forced) ? 'reboot needed' : boot;
 }

@@ -3,9 +3,8 @@
  * in them: `<state>/livepatches/<release>/NAME.ko` and `NAME.json`.
  */
 import { statfsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, writeAtomically } from '@kstitch/host/files';
+import { fileError, makeDirectoryDurably, writeDurably } from '@kstitch/host/files';
 import type { Bundle } from '@kstitch/livepatch/bundle';
 import { limits } from './limits.ts';
 import { Machine } from './machine.ts';
@@ -56,11 +55,9 @@ export class Store {
 
   /** @throws KstitchError - `host-disk-full`, `host-file-failed` */
   async keep(name: string, { module, record }: LivepatchFiles): Promise<void> {
-    await mkdir(this.directory, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
-      throw fileError(`make the folder '${this.directory}'`, error);
-    });
-    await writeAtomically(this.modulePath(name), module, { mode: 0o600 });
-    await writeAtomically(join(this.directory, `${name}.json`), record, { mode: 0o600 });
+    await makeDirectoryDurably(this.directory, 0o700);
+    await writeDurably(this.modulePath(name), module, { mode: 0o600 });
+    await writeDurably(join(this.directory, `${name}.json`), record, { mode: 0o600 });
   }
 
   #record(disk: Machine, name: string): string | undefined {

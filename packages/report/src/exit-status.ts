@@ -8,10 +8,11 @@ export const ExitStatus = {
   nothingToDo: 3,
   tryAgain: 4,
   timedOutAndReversed: 5,
-  /** Of `status` alone, like the next two. */
+  /** Of `status` alone, like the next three. */
   rebootNeeded: 10,
   installedNotActive: 11,
   transitionStuck: 12,
+  guardTripped: 13,
   usage: 64,
   interrupted: 130,
 } as const;

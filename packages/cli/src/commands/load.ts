@@ -1,17 +1,15 @@
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import type { LoadResult } from '@kstitch/manager/load';
-import type { Manager } from '@kstitch/manager/manager';
-import type { LivepatchFiles } from '@kstitch/manager/store';
 import { KstitchError } from '@kstitch/report/error';
 import type { Look } from '@kstitch/report/render-text';
 import type { Command } from 'commander';
-import { finish, livepatchName, type Run, wholeNumber } from '../command-line.ts';
-import { inputKinds, readInput, readInputText } from '../input-file.ts';
+import { finish, graceDefault, livepatchName, type Run, wholeNumber } from '../command-line.ts';
+import { findLivepatch } from '../find-livepatch.ts';
 import { type CommonOptions, fields, paragraphs, type Shell, section } from '../run-command.ts';
 
 interface LoadOptions extends CommonOptions {
   readonly timeout: number;
-  readonly grace: number;
+  readonly grace?: number;
   readonly drop: readonly string[];
   readonly dryRun?: boolean;
   readonly force?: boolean;
@@ -31,9 +29,8 @@ export function addLoad(program: Command, run: Run): void {
     .option('--timeout <seconds>', 'time for all tasks to move', wholeNumber(1, 86_400), 60)
     .option(
       '--grace <seconds>',
-      'for one of the same name that is disabled: time before it is removed',
+      `for one of the same name that is disabled: time before it is removed (default: ${graceDefault})`,
       wholeNumber(0, 86_400),
-      60,
     )
     .option(
       '--drop <name>',
@@ -53,42 +50,20 @@ export function addLoad(program: Command, run: Run): void {
     run('load', options, async (context, shell) => {
       const { openManager } = await import('@kstitch/manager/manager');
       const { loadLivepatch } = await import('@kstitch/manager/load');
+      const { readConfig } = await import('@kstitch/manager/config');
       const manager = openManager();
       const { force } = options;
       const result = await loadLivepatch(context, manager, {
-        files: await findFiles(manager, livepatch, context.signal),
+        files: await findLivepatch(manager, livepatch, context.signal),
         what: `${basename(livepatch, '.ko')}.json`,
         timeoutSeconds: options.timeout,
-        graceSeconds: options.grace,
+        graceSeconds: options.grace ?? (await readConfig(manager.machine)).grace,
         drop: options.drop,
         dryRun: options.dryRun === true,
         ...(force === true ? { force: confirmForce(shell) } : {}),
       });
       return { json: { kernel: manager.kernel.release, ...result }, text: look => renderLoad(result, look) };
     }),
-  );
-}
-
-async function findFiles(manager: Manager, livepatch: string, signal: AbortSignal): Promise<LivepatchFiles> {
-  if (/\.(?:patch|diff)$/.test(livepatch)) {
-    throw new KstitchError(
-      'load-source-patch',
-      `load '${livepatch}': it is a patch of the source, the kernel loads modules`,
-      { help: `build a livepatch of it: kstitch build ${livepatch} --kernel ${manager.kernel.release}` },
-    );
-  }
-  if (livepatch.endsWith('.ko') || livepatch.includes('/')) {
-    const record = join(livepatch, '..', `${basename(livepatch, '.ko')}.json`);
-    return {
-      module: await readInput(livepatch, inputKinds.livepatch, signal),
-      record: await readInputText(record, inputKinds.bundle, signal),
-    };
-  }
-  const files = manager.store.read(livepatchName(livepatch));
-  if (files !== undefined) return files;
-  throw new KstitchError(
-    'livepatch-unknown',
-    `find livepatch '${livepatch}': no file, and none of that name was loaded into '${manager.kernel.release}'`,
   );
 }
 

@@ -1,4 +1,5 @@
 import type { Attestation } from '@kstitch/manager/attest';
+import type { BootStatus } from '@kstitch/manager/boot-status';
 import type { KernelIdentity } from '@kstitch/manager/kernel-identity';
 import type { LivepatchStatus, MachineStatus } from '@kstitch/manager/status';
 import { diagnostic } from '@kstitch/report/diagnostic';
@@ -12,7 +13,9 @@ const statusOf = {
   well: ExitStatus.done,
   'reboot needed': ExitStatus.rebootNeeded,
   'fix withdrawn': ExitStatus.installedNotActive,
+  'installed but not active': ExitStatus.installedNotActive,
   'transition stuck': ExitStatus.transitionStuck,
+  'guard tripped': ExitStatus.guardTripped,
 } as const satisfies Record<MachineStatus['health'], ExitStatus>;
 
 /** `kstitch status` */
@@ -21,8 +24,9 @@ export function addStatus(program: Command, run: Run): void {
     .command('status')
     .summary('show how the running kernel and its livepatches are')
     .description(
-      'Shows the running kernel, each livepatch with its state, what it patches and mends, and since when. ' +
-        'Exit status besides the usual: 10 reboot needed, 11 a fix is out of force, 12 a transition is stuck.',
+      'Shows the running kernel, what is installed for it, each livepatch with its state, what it patches and mends, and since ' +
+        'when. Exit status besides the usual: 10 reboot needed, 11 the installed livepatch is not active or a fix is out of ' +
+        'force, 12 a transition is stuck or did not end at boot, 13 the installed livepatch is left out after a crash.',
     );
   finish(command, ['kstitch status']);
   command.action((options: CommonOptions) =>
@@ -70,12 +74,46 @@ function renderMachine(kernel: KernelIdentity, status: MachineStatus, look: Look
       'interrupted',
       `${action} of '${livepatch}', begun ${at}: it goes on or was killed`,
     ]),
+    ...renderBoot(status.boot),
     ['livepatches', status.livepatches.length === 0 ? 'none' : String(status.livepatches.length)],
   ]);
 }
 
-function healthText({ health }: MachineStatus): string {
-  if (health === 'transition stuck') return "a transition is stuck: 'kstitch explain' shows why";
+function renderBoot({
+  installed,
+  active,
+  reasons,
+  switchedOff,
+  guard,
+  others,
+}: BootStatus): [string, string][] {
+  const name = ({ livepatch }: { readonly livepatch: string | undefined }): string =>
+    livepatch ?? 'unknown, its file is damaged';
+  return [
+    ...(installed === null
+      ? []
+      : [row('installed', `${name(installed)}, ${active ? 'active' : 'not active'}`)]),
+    ...reasons.map(reason => row('', reason)),
+    ...(guard?.state === 'set' ? [row('guard', `set ${guard.at}, until it has settled`)] : []),
+    ...(guard?.state === 'tripped'
+      ? [row('guard', `tripped; once you know why: kstitch install ${installed?.livepatch ?? 'FILE'}`)]
+      : []),
+    ...(switchedOff === null ? [] : [row('at boot', `nothing is loaded: ${switchedOff}`)]),
+    ...others.map(other => row('installed', `${name(other)}, for ${other.kernel}`)),
+  ];
+}
+
+function row(label: string, value: string): [string, string] {
+  return [label, value];
+}
+
+function healthText({ health, livepatches }: MachineStatus): string {
+  if (health === 'guard tripped') return 'the installed livepatch is left out after a crash';
+  if (health === 'installed but not active') return 'the installed livepatch is not active';
+  if (health === 'transition stuck')
+    return livepatches.some(({ phase }) => phase === 'enabling' || phase === 'disabling')
+      ? "a transition is stuck: 'kstitch explain' shows why"
+      : 'the transition did not end when the kernel booted, nor later on';
   if (health === 'reboot needed')
     return 'a livepatch was forced: boot again when you can, and load no more before';
   if (health === 'fix withdrawn') return 'a module was to be loaded again, and that did not end';

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import { finish, livepatchName, type Run, wholeNumber } from '../command-line.ts';
+import { finish, graceDefault, livepatchName, type Run, wholeNumber } from '../command-line.ts';
 import { type CommonOptions, fields, paragraphs, section } from '../run-command.ts';
 
 interface UnloadOptions extends CommonOptions {
   readonly timeout: number;
-  readonly grace: number;
+  readonly grace?: number;
   readonly keep?: boolean;
 }
 
@@ -24,17 +24,23 @@ export function addUnload(program: Command, run: Run): void {
       wholeNumber(1, 86_400),
       60,
     )
-    .option('--grace <seconds>', 'time between disabling and removing', wholeNumber(0, 86_400), 60)
+    .option(
+      '--grace <seconds>',
+      `time between disabling and removing (default: ${graceDefault})`,
+      wholeNumber(0, 86_400),
+    )
     .option('--keep', 'disable only');
   finish(command, ['kstitch unload kstitch_ext4_mballoc_1a2b3c4d']);
   command.action((name: string, { timeout, grace, keep, ...options }: UnloadOptions) =>
     run('unload', options, async context => {
       const { openManager } = await import('@kstitch/manager/manager');
       const { unloadLivepatch } = await import('@kstitch/manager/unload');
-      const result = await unloadLivepatch(context, openManager(), {
+      const { readConfig } = await import('@kstitch/manager/config');
+      const manager = openManager();
+      const result = await unloadLivepatch(context, manager, {
         name,
         timeoutSeconds: timeout,
-        graceSeconds: grace,
+        graceSeconds: grace ?? (await readConfig(manager.machine)).grace,
         keep: keep === true,
       });
       const { transitionSeconds, reasons } = result;

@@ -261,6 +261,55 @@ export const managerCodes = {
     help: 'run the same command again: it goes on from there',
     example: "loading module 'loop' again did not end: 'kstitch_loop_1a2b3c4d' is not in force",
   },
+  'install-taken': {
+    kind: 'refusal',
+    meaning: 'Another livepatch is installed for that kernel, and the boot loads one.',
+    help: "put this one in its place: 'kstitch install --replace'",
+    example:
+      "install 'kstitch_b_5e6f7a8b': 'kstitch_a_1a2b3c4d' is installed for '6.1.0-55-cloud-amd64', and one kernel has one",
+  },
+  'install-drops-patch': {
+    kind: 'caution',
+    meaning:
+      'The livepatch that is installed now lacks source patches of the one that it takes the place of: from the next boot on, what they mend is not mended.',
+    help: "build a livepatch that holds both: 'kstitch build --on'",
+    example: "'kstitch_b_5e6f7a8b' lacks what 'kstitch_a_1a2b3c4d' mends: 'fix.patch'",
+  },
+  'uninstall-nothing': {
+    kind: 'nothing',
+    meaning: 'No livepatch of that name, and none for a kernel release of that name, is installed.',
+    help: "see 'kstitch status'; what is loaded and not installed is taken out by 'kstitch unload'",
+    example: "uninstall '6.1.0-55-cloud-amd64': nothing of that name is installed",
+  },
+  'install-damaged': {
+    kind: 'error',
+    meaning: 'What is installed for this kernel cannot be read or is not whole, and is left out.',
+    help: "install it again from its file: 'kstitch install FILE'",
+    example:
+      "boot '6.1.0-55-cloud-amd64': 'kstitch_a_1a2b3c4d' is installed, and its module or record is missing",
+  },
+  'boot-guard-tripped': {
+    kind: 'refusal',
+    meaning:
+      'The machine went down soon after it had loaded this livepatch at boot, or the kernel had an oops, so that it is left out now.',
+    help: "find out why before you arm it again: 'kstitch install NAME'; 'kstitch uninstall' takes it away",
+    example:
+      "boot '6.1.0-55-cloud-amd64': 'kstitch_a_1a2b3c4d' is left out: the boot that loaded it, 2026-11-24T03:00:00.000Z, ended before it had settled",
+  },
+  'boot-oops': {
+    kind: 'error',
+    meaning:
+      'Soon after the livepatch was loaded at boot the kernel had an oops. Whether the livepatch did it is not known; the next boot leaves it out.',
+    help: "read the kernel log; 'kstitch unload NAME' takes the livepatch out of this boot too",
+    example:
+      "boot '6.1.0-55-cloud-amd64': the kernel had an oops within 60 s of loading 'kstitch_a_1a2b3c4d'",
+  },
+  'config-malformed': {
+    kind: 'error',
+    meaning: 'The configuration is no TOML, or has a setting that kstitch does not know or cannot have.',
+    help: 'correct the line, or take it out: the default is used then',
+    example: "read '/etc/kstitch.toml': line 3: 'boot.timeuot' is no setting; there are grace, boot.timeout",
+  },
   'journal-incomplete': {
     kind: 'caution',
     meaning:
