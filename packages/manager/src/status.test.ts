@@ -9,6 +9,7 @@ import { attestAll, readStatus, tellHidden } from './status.ts';
 test('a machine without livepatches is well', async t => {
   assert.deepEqual(await readStatus(recordedManager(t, 'bare')), {
     health: 'well',
+    boot: { installed: null, active: false, reasons: [], switchedOff: null, guard: null, others: [] },
     livepatches: [],
     unfinished: [],
     damagedJournalLines: 0,

@@ -1,5 +1,5 @@
 /** One boot of the test kernel in which kstitch itself loads and unloads livepatches. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildLivepatch } from '@kstitch/build/build-livepatch';
 import { silentContext } from '@kstitch/report/context';
@@ -59,6 +59,8 @@ export interface GuestRun extends GuestContents {
   readonly timeoutSeconds: number;
   /** Further words of the kernel's command line. */
   readonly commandLine?: readonly string[];
+  /** What the guest writes is there in the next run with this directory; its root is that of the first. */
+  readonly keep?: boolean;
 }
 
 /** An emulated processor may stand still for as long as the machine below it has other things to do. */
@@ -69,14 +71,14 @@ export async function runWithKstitch(directory: string, run: GuestRun): Promise<
   const context = silentContext();
   const { kit } = await testKit(run.release);
   const image = join(directory, 'root.img');
-  await makeGuestRoot(context, image, run);
+  if (!existsSync(image)) await makeGuestRoot(context, image, run);
   return await bootOnce(context, {
     kernel: {
       release: kit.release,
       vmlinuzPath: kit.paths.vmlinuz,
       modulesDirectory: kit.paths.modulesDirectory,
     },
-    disks: [{ path: image, writes: 'discard' }],
+    disks: [{ path: image, writes: run.keep === true ? 'keep' : 'discard' }],
     script: guestRootScript + run.script,
     timeoutSeconds: run.timeoutSeconds,
     commandLine: [...patience, ...(run.commandLine ?? [])],

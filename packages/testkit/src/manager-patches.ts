@@ -30,3 +30,13 @@ export async function blockerPatches(
   ]);
   return { ext4, pipe, kthreadd };
 }
+
+/** @returns a patch of the test kernel that takes the machine down when /proc/version is read, 2 s after that was read first */
+export async function deadlyPatch(): Promise<string> {
+  const head = 'static int version_proc_show(struct seq_file *m, void *v)\n{\n';
+  return await editPatch(
+    'fs/proc/version.c',
+    head,
+    `${head}\tstatic unsigned long first;\n\n\tif (!first)\n\t\tfirst = jiffies;\n\tif (time_after(jiffies, first + 2 * HZ))\n\t\tpanic("the trial's end");\n`,
+  );
+}

@@ -1,12 +1,12 @@
 import type { ReloadPlan } from '@kstitch/manager/plan-reload';
 import { KstitchError } from '@kstitch/report/error';
 import type { Command } from 'commander';
-import { finish, kernelModule, type Run, wholeNumber } from '../command-line.ts';
+import { finish, graceDefault, kernelModule, type Run, wholeNumber } from '../command-line.ts';
 import { type CommonOptions, fields, type Shell } from '../run-command.ts';
 
 interface ReloadOptions extends CommonOptions {
   readonly timeout: number;
-  readonly grace: number;
+  readonly grace?: number;
   readonly yes?: boolean;
 }
 
@@ -25,19 +25,20 @@ export function addReloadTarget(program: Command, run: Run): void {
     .option('--timeout <seconds>', 'time for all tasks to move, each way', wholeNumber(1, 86_400), 60)
     .option(
       '--grace <seconds>',
-      'time between disabling the livepatch and removing it',
+      `time between disabling the livepatch and removing it (default: ${graceDefault})`,
       wholeNumber(0, 86_400),
-      60,
     );
   finish(command, ['kstitch reload-target nf_tables --yes']);
   command.action((module: string, { timeout, grace, yes, ...options }: ReloadOptions) =>
     run('reload-target', options, async (context, shell) => {
       const { openManager } = await import('@kstitch/manager/manager');
       const { reloadTarget } = await import('@kstitch/manager/reload-target');
-      const result = await reloadTarget(context, openManager(), {
+      const { readConfig } = await import('@kstitch/manager/config');
+      const manager = openManager();
+      const result = await reloadTarget(context, manager, {
         target: module.replaceAll('-', '_'),
         timeoutSeconds: timeout,
-        graceSeconds: grace,
+        graceSeconds: grace ?? (await readConfig(manager.machine)).grace,
         confirm: async plan => {
           if (yes !== true) return await confirm(plan, shell);
           context.progress.note(tell(plan));

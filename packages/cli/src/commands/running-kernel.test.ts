@@ -1,10 +1,11 @@
 /** Commands about the running kernel, on whatever machine the tests run: without livepatches, and perhaps without root. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { moduleFor, recordOf } from '@kstitch/manager/fixture-machine';
 
 const mainFile = join(import.meta.dirname, '../main.ts');
 
@@ -80,4 +81,62 @@ test('a livepatch for another kernel is refused, and nothing written', t => {
     ['load-module-changed', 'load-other-kernel'],
   );
   assert.deepEqual(kstitch(state, 'history').json.entries, []);
+});
+
+test('a livepatch of another kernel is installed for that one, replaced when asked, and uninstalled', t => {
+  const state = stateFolder(t);
+  for (const name of ['ext4', 'pipe'] as const) {
+    const { module, bundle } = moduleFor(recordOf(name));
+    writeFileSync(join(state, `${name}.ko`), module);
+    writeFileSync(join(state, `${name}.json`), JSON.stringify(bundle));
+  }
+  const kernel = recordOf('ext4').kernel.release;
+  const nothing = kstitch(state, 'uninstall');
+  assert.deepEqual([nothing.status, nothing.json.error.code], [3, 'uninstall-nothing']);
+  const install = kstitch(state, 'install', join(state, 'ext4.ko'));
+  assert.equal(install.status, 0);
+  assert.deepEqual(
+    [install.json.livepatch, install.json.kernel, install.json.active],
+    [recordOf('ext4').module, kernel, false],
+  );
+  const taken = kstitch(state, 'install', join(state, 'pipe.ko'));
+  assert.deepEqual([taken.status, taken.json.error.code], [2, 'install-taken']);
+  assert.equal(
+    kstitch(state, 'install', join(state, 'pipe.ko'), '--replace').json.replaced,
+    recordOf('ext4').module,
+  );
+
+  // Here another kernel runs: it has nothing to load, and is well without.
+  const boot = kstitch(state, 'boot');
+  assert.deepEqual([boot.status, boot.json.result], [0, 'nothing']);
+  const { status, json } = kstitch(state, 'status');
+  assert.deepEqual([status, json.health, json.boot.others[0].kernel], [0, 'well', kernel]);
+  const { removed } = kstitch(state, 'uninstall', kernel).json;
+  assert.equal(removed[0].livepatch, recordOf('pipe').module);
+});
+
+test('status ends with 11 when what is installed is not active, and with 13 when its guard has tripped', t => {
+  const state = stateFolder(t);
+  mkdirSync(join(state, 'installed'));
+  const write = (name: string, text: object) =>
+    writeFileSync(join(state, 'installed', `${release()}.${name}`), JSON.stringify(text));
+  write('json', { livepatch: 'kstitch_x', since: '2026-11-24T00:00:00.000Z' });
+  assert.deepEqual(
+    [kstitch(state, 'status').status, kstitch(state, 'status').json.health],
+    [11, 'installed but not active'],
+  );
+  const damaged = kstitch(state, 'boot');
+  assert.deepEqual([damaged.status, damaged.json.error.code], [1, 'install-damaged']);
+  write('guard', { livepatch: 'kstitch_x', boot: 'earlier', at: '2026-11-24T03:00:00.000Z' });
+  assert.equal(kstitch(state, 'status').status, 13);
+  const { stdout } = spawnSync(process.execPath, [mainFile, 'status'], {
+    encoding: 'utf8',
+    env: { ...process.env, KSTITCH_STATE: state },
+  });
+  assert.match(stdout, /^health: +the installed livepatch is left out after a crash$/m);
+  assert.match(
+    stdout,
+    /^installed: +kstitch_x, not active\nbecause: +left out: the boot that loaded it, 2026-11-24T03:00:00.000Z, ended/m,
+  );
+  assert.match(stdout, /^guard: +tripped; once you know why: kstitch install kstitch_x$/m);
 });

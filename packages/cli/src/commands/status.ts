@@ -93,7 +93,7 @@ function renderBoot({
     ...(installed === null
       ? []
       : [row('installed', `${name(installed)}, ${active ? 'active' : 'not active'}`)]),
-    ...reasons.map(reason => row('', reason)),
+    ...(reasons.length === 0 ? [] : [row('because', reasons.join('; '))]),
     ...(guard?.state === 'set' ? [row('guard', `set ${guard.at}, until it has settled`)] : []),
     ...(guard?.state === 'tripped'
       ? [row('guard', `tripped; once you know why: kstitch install ${installed?.livepatch ?? 'FILE'}`)]

@@ -1,0 +1,13 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { mindRoot } from './mind-root.ts';
+
+test('what the next boot loads only root may say, or who keeps a state folder of their own', () => {
+  mindRoot('install', {}, 0);
+  mindRoot('install', { KSTITCH_STATE: '/srv/state' }, 1000);
+  for (const environment of [{}, { KSTITCH_STATE: '' }])
+    assert.throws(() => mindRoot('install', environment, 1000), {
+      code: 'machine-not-root',
+      message: 'install: only root may say what the next boot loads',
+    });
+});

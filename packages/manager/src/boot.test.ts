@@ -1,0 +1,335 @@
+import assert from 'node:assert/strict';
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { silentContext } from '@kstitch/report/context';
+import { KstitchError } from '@kstitch/report/error';
+import { missingCompiler } from '@kstitch/testkit/compile';
+import { bootLivepatch } from './boot.ts';
+import {
+  type Edits,
+  ext4Name,
+  finishWhenReversed,
+  keep,
+  moduleFor,
+  pipeName,
+  type Recording,
+  recordedManager,
+  recordOf,
+  standIn,
+} from './fixture-machine.ts';
+import { installLivepatch } from './install.ts';
+import { Installed } from './installed.ts';
+import type { Manager } from './manager.ts';
+import { readStatus } from './status.ts';
+
+const skip = missingCompiler;
+const release = recordOf('ext4').kernel.release;
+
+/** Quick: a second where the defaults are a minute. */
+const quick = { 'etc/kstitch.toml': 'grace = 0\n[boot]\ntimeout = 1\nsettled = 1\nretry = 1\n' };
+
+/** A machine on which `name` is installed. */
+async function installedOn(
+  t: TestContext,
+  recording: Recording,
+  name: 'ext4' | 'pipe' = 'ext4',
+  edits: Edits = {},
+): Promise<Manager> {
+  const manager = recordedManager(t, recording, { ...quick, ...edits });
+  const { module, bundle } = moduleFor(recordOf(name));
+  const files = { module, record: JSON.stringify(bundle) };
+  await installLivepatch(silentContext(), manager, { files, what: 'x.json', replace: false });
+  return manager;
+}
+
+/** The machine `active` before its livepatch is loaded; insmod then does, after `first`. */
+async function loadable(t: TestContext, first = '', edits: Edits = {}): Promise<Manager> {
+  const manager = await installedOn(t, 'active', 'ext4', edits);
+  const { root } = manager.machine;
+  const folder = `${root}/sys/kernel/livepatch`;
+  standIn(t, 'insmod', `${first}\nmv ${root}/away ${folder}/${ext4Name}`);
+  renameSync(`${folder}/${ext4Name}`, `${root}/away`);
+  writeFileSync(`${root}/proc/modules`, '');
+  return manager;
+}
+
+function boot(manager: Manager, signal?: AbortSignal) {
+  return bootLivepatch(silentContext(signal), manager);
+}
+
+function bootEvents({ journal }: Manager) {
+  return journal
+    .read()
+    .entries.filter(({ action }) => action === 'boot')
+    .map(({ result }) => result);
+}
+
+async function tell(manager: Manager) {
+  const { health, boot: now } = await readStatus(manager);
+  return { health, ...now };
+}
+
+/** What the machine's next boot finds on the disk. */
+function nextBoot(t: TestContext, manager: Manager, recording: Recording, edits: Edits = {}): Manager {
+  const next = recordedManager(t, recording, {
+    ...quick,
+    'proc/sys/kernel/random/boot_id': 'the next boot\n',
+    ...edits,
+  });
+  rmSync(next.stateDirectory, { recursive: true });
+  renameSync(manager.stateDirectory, next.stateDirectory);
+  return next;
+}
+
+test('where nothing is installed for this kernel, nothing is done', async t => {
+  const manager = recordedManager(t, 'bare');
+  await new Installed(manager.stateDirectory).write('6.1.0-99-amd64', 'kstitch_x');
+  assert.deepEqual(await boot(manager), { result: 'nothing' });
+  assert.equal(existsSync(manager.journal.path), false);
+  const { health, installed, others } = await tell(manager);
+  assert.deepEqual(
+    [health, installed, others.map(({ kernel, livepatch }) => [kernel, livepatch])],
+    ['well', null, [['6.1.0-99-amd64', 'kstitch_x']]],
+  );
+});
+
+test('before it was loaded, status says that it is installed and not active', { skip }, async t => {
+  const { health, installed, active, reasons } = await tell(await installedOn(t, 'bare'));
+  assert.deepEqual(
+    [health, installed?.livepatch, active, reasons],
+    ['installed but not active', ext4Name, false, ['it was not loaded in this boot']],
+  );
+});
+
+test('the guard is on the disk when the kernel is handed the module, and until it has settled', {
+  skip,
+}, async t => {
+  const manager = await loadable(t, 'ls "${1%/livepatches/*}/installed" > "$1.seen"');
+  const installed = new Installed(manager.stateDirectory);
+  const began = performance.now();
+  const booted = boot(manager);
+  const folder = join(manager.machine.root, 'sys/kernel/livepatch', ext4Name);
+  while (!existsSync(folder)) await new Promise(resolve => setTimeout(resolve, 5));
+  const seen = readFileSync(`${manager.store.modulePath(ext4Name)}.seen`, 'utf8');
+  assert.deepEqual(seen.trimEnd().split('\n'), [`${release}.guard`, `${release}.json`]);
+  const set = await tell(manager);
+  assert.deepEqual([set.guard?.state, set.guard?.livepatch], ['set', ext4Name]);
+  const { result, load } = await booted;
+  assert.deepEqual([result, load?.attestation?.verdict], ['settled', 'attested']);
+  assert.ok(performance.now() - began >= 1000);
+  assert.equal(installed.readGuard(release), undefined);
+  assert.deepEqual(bootEvents(manager), ['settled']);
+  const { health, active, reasons } = await tell(manager);
+  assert.deepEqual([health, active, reasons], ['well', true, []]);
+});
+
+test('a boot after one that ended with the guard set leaves it out, until it is armed again', {
+  skip,
+}, async t => {
+  const manager = await installedOn(t, 'bare');
+  const { bootId } = manager.kernel;
+  const at = '2026-11-24T03:00:00.000Z';
+  await new Installed(manager.stateDirectory).writeGuard(release, { livepatch: ext4Name, boot: bootId, at });
+  const next = nextBoot(t, manager, 'bare');
+  standIn(t, 'insmod', 'exit 99');
+  await assert.rejects(boot(next), { code: 'boot-guard-tripped', exitStatus: 2 });
+  const { health, reasons, guard } = await tell(next);
+  assert.deepEqual(
+    [health, reasons, guard?.state],
+    ['guard tripped', [`left out: the boot that loaded it, ${at}, ended before it had settled`], 'tripped'],
+  );
+  assert.deepEqual(bootEvents(next), ['boot-guard-tripped']);
+
+  // It stays so over any number of boots, and is told also while it is loaded by hand.
+  const third = nextBoot(t, next, 'active', { 'proc/sys/kernel/random/boot_id': 'a third\n' });
+  await assert.rejects(boot(third), { code: 'boot-guard-tripped' });
+  assert.deepEqual([(await tell(third)).health, (await tell(third)).active], ['guard tripped', true]);
+
+  const { module, bundle } = moduleFor(recordOf('ext4'));
+  const files = { module, record: JSON.stringify(bundle) };
+  await installLivepatch(silentContext(), third, { files, what: 'x.json', replace: false });
+  assert.equal((await tell(third)).health, 'well');
+});
+
+test('the guard of another livepatch keeps nothing out, a damaged one everything', { skip }, async t => {
+  const manager = await loadable(t);
+  const installed = new Installed(manager.stateDirectory);
+  writeFileSync(join(installed.directory, `${release}.guard`), '{');
+  await assert.rejects(boot(manager), { code: 'boot-guard-tripped' });
+  assert.deepEqual((await tell(manager)).reasons, ['left out: the guard of an earlier boot is damaged']);
+  await installed.writeGuard(release, { livepatch: pipeName, boot: 'earlier', at: 'x' });
+  assert.equal((await boot(manager)).result, 'settled');
+  assert.equal(installed.readGuard(release), undefined);
+});
+
+test('killed while it settles, the same boot may settle it, and another leaves it out', { skip }, async t => {
+  const manager = await loadable(t);
+  const { bootId } = manager.kernel;
+  const guard = { livepatch: ext4Name, boot: bootId, at: 'x' };
+  await new Installed(manager.stateDirectory).writeGuard(release, guard);
+  assert.equal((await boot(manager)).result, 'settled');
+  assert.equal((await tell(manager)).guard, null);
+});
+
+test('stopped in good order before it has settled, the guard goes', { skip }, async t => {
+  const manager = await loadable(t, '', { 'etc/kstitch.toml': '' });
+  const controller = new AbortController();
+  const booted = boot(manager, controller.signal);
+  const folder = join(manager.machine.root, 'sys/kernel/livepatch');
+  while (readdirSync(folder).length === 0) await new Promise(resolve => setTimeout(resolve, 5));
+  setTimeout(() => controller.abort(new KstitchError('interrupted', 'x')), 300);
+  await assert.rejects(booted);
+  assert.equal((await tell(manager)).guard, null);
+  assert.deepEqual(bootEvents(manager), ['interrupted']);
+});
+
+test('an oops while it settles leaves it out of the next boot, though the kernel lives on', {
+  skip,
+}, async t => {
+  const tainted = (value: string) => ({ 'proc/sys/kernel/tainted': `${value}\n` });
+  const before = await loadable(t, '', tainted('4224'));
+  assert.equal((await boot(before)).result, 'settled');
+
+  const manager = await loadable(t, `echo 4224 > "$OOPS"`, tainted('4096'));
+  process.env['OOPS'] = join(manager.machine.root, 'proc/sys/kernel/tainted');
+  t.after(() => delete process.env['OOPS']);
+  await assert.rejects(boot(manager), { code: 'boot-oops', exitStatus: 1 });
+  assert.equal((await tell(manager)).health, 'guard tripped');
+  const next = nextBoot(t, manager, 'bare');
+  await assert.rejects(boot(next), { code: 'boot-guard-tripped' });
+  assert.match((await tell(next)).reasons[0] ?? '', /had an oops within 1 s of loading it$/);
+});
+
+for (const [name, edits] of [
+  ["the kernel argument 'kstitch=off'", { 'proc/cmdline': 'root=/dev/vda1 ro kstitch=off quiet\n' }],
+  ["the file '/etc/kstitch.off'", { 'etc/kstitch.off': '' }],
+] as const)
+  test(`${name} keeps it out, and status says so`, { skip }, async t => {
+    const manager = await installedOn(t, 'bare', 'ext4', edits);
+    standIn(t, 'insmod', 'exit 99');
+    assert.deepEqual((await tell(manager)).reasons, [`switched off: ${name}`]);
+    assert.deepEqual(await boot(manager), { result: 'switched off', switchedOff: name });
+    const { health, switchedOff, reasons } = await tell(manager);
+    assert.deepEqual(
+      [health, switchedOff, reasons],
+      ['installed but not active', name, [`switched off when it booted: ${name}`]],
+    );
+  });
+
+test('a word of the command line that only looks like it is none', { skip }, async t => {
+  const manager = await loadable(t, '', { 'proc/cmdline': 'kstitch=offline x.kstitch=off kstitch=on\n' });
+  assert.equal((await tell(manager)).switchedOff, null);
+  assert.equal((await boot(manager)).result, 'settled');
+});
+
+/** The transition of `pipe` goes on, and is reversed in vain or not; rmmod and insmod do what `tools` say. */
+async function blocked(t: TestContext, tools: Readonly<Record<'rmmod' | 'insmod', string>>) {
+  const manager = await installedOn(t, 'enabling-task', 'pipe');
+  await keep(manager, recordOf('ext4', { patches: [] }));
+  const { root } = manager.machine;
+  cpSync(join(root, 'sys/kernel/livepatch', pipeName), join(root, 'away'), { recursive: true });
+  for (const tool of ['rmmod', 'insmod'] as const) standIn(t, tool, `cd ${root}\n${tools[tool]}`);
+  t.after(finishWhenReversed(manager.machine, pipeName, '0'));
+  const booted = boot(manager);
+  booted.catch(() => {});
+  while (bootEvents(manager).length === 0) await new Promise(resolve => setTimeout(resolve, 20));
+  return { manager, booted };
+}
+
+test('a transition that does not end is tried once more, and then status is 12', { skip }, async t => {
+  const { manager, booted } = await blocked(t, {
+    rmmod: `sed -i '/^${pipeName} /d' proc/modules`,
+    insmod: `cp -r away sys/kernel/livepatch/${pipeName} && echo '${pipeName} 1 1 - Live 0x0 (OEK)' >> proc/modules`,
+  });
+  const waiting = await tell(manager);
+  assert.equal(waiting.health, 'installed but not active');
+  assert.match(waiting.reasons[0] ?? '', /^it is tried once more at 20/);
+  assert.match(waiting.reasons.join('\n'), /cat \(process 105\) in pipe_read\(\)/);
+  assert.equal(waiting.guard, null);
+
+  while (!existsSync(join(manager.machine.root, 'sys/kernel/livepatch', pipeName)))
+    await new Promise(resolve => setTimeout(resolve, 20));
+  assert.equal((await tell(manager)).guard?.state, 'set');
+  t.after(finishWhenReversed(manager.machine, pipeName, '0'));
+  await assert.rejects(booted, { code: 'load-timed-out', exitStatus: 5 });
+  assert.deepEqual(bootEvents(manager), ['once more', 'load-timed-out']);
+  const { health, reasons, guard } = await tell(manager);
+  assert.deepEqual([health, guard], ['transition stuck', null]);
+  assert.match(reasons[0] ?? '', /did not end within 1 s and was reversed$/);
+});
+
+test('so it is when the module of the first try may not be removed for the second', { skip }, async t => {
+  const { manager, booted } = await blocked(t, { rmmod: 'echo "in use" >&2; exit 1', insmod: 'exit 99' });
+  await assert.rejects(booted, { code: 'load-name-taken', exitStatus: 4 });
+  assert.deepEqual(bootEvents(manager), ['once more', 'load-name-taken']);
+  const { health, reasons } = await tell(manager);
+  assert.deepEqual([health, reasons.at(-1)], ['transition stuck', 'in use']);
+});
+
+test('the second try asks again what is installed and whether it may', { skip }, async t => {
+  const manager = await installedOn(t, 'bare', 'ext4', { 'proc/meminfo': 'MemAvailable: 1 kB\n' });
+  const booted = boot(manager);
+  while (bootEvents(manager).length === 0) await new Promise(resolve => setTimeout(resolve, 20));
+  writeFileSync(join(manager.machine.root, 'etc/kstitch.off'), '');
+  assert.equal((await booted).result, 'switched off');
+});
+
+test('retry = 0 tries once; a try that fails twice is told as it is', { skip }, async t => {
+  const low = { 'proc/meminfo': 'MemAvailable: 1 kB\n' };
+  const twice = await installedOn(t, 'bare', 'ext4', low);
+  await assert.rejects(boot(twice), { code: 'load-memory-low', exitStatus: 4 });
+  assert.deepEqual(bootEvents(twice), ['once more', 'load-memory-low']);
+  const once = await installedOn(t, 'bare', 'ext4', { ...low, 'etc/kstitch.toml': 'boot.retry = 0' });
+  await assert.rejects(boot(once), { code: 'load-memory-low' });
+  assert.deepEqual(bootEvents(once), ['load-memory-low']);
+  assert.equal((await tell(once)).health, 'installed but not active');
+});
+
+test('what the preflight refuses is not tried again, and leaves no guard', { skip }, async t => {
+  const manager = await installedOn(t, 'bare', 'ext4', { 'proc/sys/kernel/ftrace_enabled': '0\n' });
+  await assert.rejects(boot(manager), { code: 'load-ftrace-off' });
+  const { health, reasons, guard } = await tell(manager);
+  assert.deepEqual(
+    [health, reasons, guard],
+    ['installed but not active', ["'kernel.ftrace_enabled' is 0: no function can be redirected"], null],
+  );
+});
+
+test('a configuration with a mistake loads nothing, and status says which', { skip }, async t => {
+  const manager = await installedOn(t, 'bare', 'ext4', { 'etc/kstitch.toml': 'x = 1\n' });
+  await assert.rejects(boot(manager), { code: 'config-malformed', exitStatus: 1 });
+  assert.match((await tell(manager)).reasons[0] ?? '', /line 1: 'x' is no setting/);
+});
+
+test('what is damaged in the store is left out: the entry, the module, the record', { skip }, async t => {
+  const manager = await installedOn(t, 'bare');
+  standIn(t, 'insmod', 'exit 99');
+  const { store } = manager;
+  const files = store.read(ext4Name);
+  assert.ok(files);
+  const damaged = async (name: string, bytes: string | undefined, code: string) => {
+    const path = join(store.directory, name);
+    if (bytes === undefined) rmSync(path);
+    else writeFileSync(path, bytes);
+    await assert.rejects(boot(manager), { code });
+    const { health, guard } = await tell(manager);
+    assert.deepEqual([health, guard], ['installed but not active', null], name);
+    await store.keep(ext4Name, files);
+  };
+  await damaged(`${ext4Name}.ko`, undefined, 'install-damaged');
+  await damaged(`${ext4Name}.ko`, 'x', 'load-module-changed');
+  await damaged(`${ext4Name}.json`, undefined, 'install-damaged');
+  await damaged(`${ext4Name}.json`, '{', 'install-damaged');
+  await damaged(`${ext4Name}.json`, JSON.stringify(recordOf('pipe')), 'install-damaged');
+  await damaged(join('../../installed', `${release}.json`), '{', 'install-damaged');
+  const { reasons } = await tell(manager);
+  assert.match(reasons.join(), /the file that names what is installed is damaged$/);
+});
+
+test('what was loaded at boot and taken out since is told so', { skip }, async t => {
+  const manager = await loadable(t);
+  await boot(manager);
+  rmSync(join(manager.machine.root, 'sys/kernel/livepatch', ext4Name), { recursive: true });
+  assert.deepEqual((await tell(manager)).reasons, ['it was loaded at boot, and taken out since']);
+});
