@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
-import { access, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { access, mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { KstitchError } from '@kstitch/report/error';
-import { buildDirectoryAtomically, withTemporaryDirectory, writeAtomically } from './files.ts';
+import {
+  buildDirectoryAtomically,
+  makeDirectoryDurably,
+  removeDurably,
+  withTemporaryDirectory,
+  writeAtomically,
+  writeDurably,
+} from './files.ts';
 import { run } from './run.ts';
 
 test('a file is replaced as a whole and nothing else stays', async () => {
@@ -12,6 +19,40 @@ test('a file is replaced as a whole and nothing else stays', async () => {
     await writeAtomically(join(directory, 'file'), 'new');
     assert.equal(await readFile(join(directory, 'file'), 'utf8'), 'new');
     assert.deepEqual(await readdir(directory), ['file']);
+  });
+});
+
+test('what has to outlive a power loss is synced with the folder that names it', async t => {
+  await withTemporaryDirectory('files-test', async directory => {
+    const handle = await open(directory);
+    const prototype: { sync: typeof handle.sync } = Object.getPrototypeOf(handle);
+    await handle.close();
+    const synced: ('file' | 'folder')[] = [];
+    const { sync } = prototype;
+    t.mock.method(prototype, 'sync', async function (this: typeof handle) {
+      synced.push((await this.stat()).isDirectory() ? 'folder' : 'file');
+      await sync.call(this);
+    });
+    const takeSynced = () => synced.splice(0);
+
+    const folder = join(directory, 'a/b');
+    await makeDirectoryDurably(folder, 0o700);
+    assert.deepEqual(takeSynced(), ['folder', 'folder']);
+    assert.equal((await stat(folder)).mode & 0o777, 0o700);
+    await makeDirectoryDurably(folder, 0o700);
+    assert.deepEqual(takeSynced(), []);
+
+    const file = join(folder, 'file');
+    await writeDurably(file, 'text', { mode: 0o600 });
+    assert.deepEqual(takeSynced(), ['file', 'folder']);
+    assert.equal((await stat(file)).mode & 0o777, 0o600);
+    await removeDurably(file);
+    assert.deepEqual([takeSynced(), await readdir(folder)], [['folder'], []]);
+    await removeDurably(file);
+
+    await assert.rejects(removeDurably(directory), { code: 'host-file-failed' });
+    await writeFile(file, '');
+    await assert.rejects(makeDirectoryDurably(join(file, 'x'), 0o700), { code: 'host-file-failed' });
   });
 });
 
