@@ -33,7 +33,7 @@ import { type Diagnostic, Refusal, stopOnRefusals } from '@kstitch/report/diagno
 import { KstitchError } from '@kstitch/report/error';
 import { version } from '@kstitch/report/version';
 import { checkExports } from './check-exports.ts';
-import { checkAccepted, checkTypes } from './check-types.ts';
+import { type Accepted, acceptedLayouts, checkAccepted, checkTypes } from './check-types.ts';
 import { type ChangedUnit, compileChanged } from './compile/compile-changed.ts';
 import { type CompileDatabase, loadCompileDatabase } from './compile/compile-database.ts';
 import { checkCompiler, type Toolchain } from './compile/compiler.ts';
@@ -199,7 +199,7 @@ export async function makeLivepatch(
   { kernel }: BuildGround,
   { toolchain, patches, patch }: ChangedSource,
   { commands, changed }: CompiledSource,
-  request: Pick<BuildRequest, 'name' | 'identity' | 'acceptLayout'>,
+  request: Pick<BuildRequest, 'name' | 'on' | 'identity' | 'acceptLayout'>,
   work: string,
 ): Promise<{ readonly module: Uint8Array; readonly bundle: Bundle }> {
   const { progress } = context;
@@ -209,15 +209,13 @@ export async function makeLivepatch(
   const locate = async (findings: readonly Diagnostic[]) =>
     await locateFindings(context, { kit: kernel.kit, patch, changed }, findings);
 
-  const accepted = request.acceptLayout ?? [];
-  checkAccepted(
-    changed.flatMap(unit => unit.typeChanges),
-    accepted,
-  );
+  const accepted = acceptedBy(request);
+  const typeChanges = changed.flatMap(unit => unit.typeChanges);
+  checkAccepted(typeChanges, accepted.names);
 
   // What must be in the livepatch. All units are judged before any finding stops the run.
   const units = await progress.step('compare', () =>
-    diffAll(kernel, changed, { identity, accepted }, locate),
+    diffAll(kernel, changed, { identity, accepted, files: patch.files }, locate),
   );
   const patched = units.filter(
     ({ difference: { selection } }) => selection.atoms.length + selection.states.length > 0,
@@ -227,7 +225,10 @@ export async function makeLivepatch(
   if (patched.length === 0) throw noDifference(commands, identity);
   const inPatch = new Set(patched.map(({ command }) => command));
   const patchedUnits = changed.filter(({ command }) => inPatch.has(command));
-  const types = [...checkTypes(patchedUnits, accepted), ...checkExports(patchedUnits, kernel.world.symvers)];
+  const types = [
+    ...checkTypes(patchedUnits, accepted, patch.files),
+    ...checkExports(patchedUnits, kernel.world.symvers),
+  ];
   stopOnRefusals(types);
   context.diagnostics.push(...types);
 
@@ -279,6 +280,7 @@ export async function makeLivepatch(
     plan,
     units,
     extractions,
+    acceptedLayouts: acceptedLayouts(typeChanges, accepted),
     module,
     diagnostics: context.diagnostics,
   });
@@ -288,8 +290,16 @@ export async function makeLivepatch(
 /** What the request says besides which source is patched. */
 interface Concessions {
   readonly identity: IdentityRequest | undefined;
-  /** Types and enumerators whose change the author answers for. */
-  readonly accepted: readonly string[];
+  readonly accepted: Accepted;
+  readonly files: AppliedPatch['files'];
+}
+
+/** What the author of a livepatch answers for, and those of the livepatches that it contains did. */
+export function acceptedBy({
+  acceptLayout = [],
+  on = [],
+}: Pick<BuildRequest, 'acceptLayout' | 'on'>): Accepted {
+  return { names: acceptLayout, earlier: on.flatMap(bundle => bundle.acceptedLayouts) };
 }
 
 /**
@@ -298,7 +308,7 @@ interface Concessions {
 async function diffAll(
   kernel: ShippedKernel,
   changed: readonly ChangedUnit[],
-  { identity, accepted }: Concessions,
+  { identity, accepted, files }: Concessions,
   locate: (findings: readonly Diagnostic[]) => Promise<readonly Diagnostic[]>,
 ): Promise<readonly PatchedUnit[]> {
   const identityBut = identity && new Set(identity.leaveOut);
@@ -340,7 +350,7 @@ async function diffAll(
     }
   }
   // A changed type is often the reason for the rest.
-  if (refused.length > 0) findings.push(...checkTypes(refused, accepted));
+  if (refused.length > 0) findings.push(...checkTypes(refused, accepted, files));
   if (findings.some(({ severity }) => severity === 'refusal')) stopOnRefusals(await locate(findings));
   return units;
 }

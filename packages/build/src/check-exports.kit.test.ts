@@ -52,7 +52,10 @@ test('buildLivepatch() names the type that an include made known, as a caution',
   ]);
   const found = diagnostics.filter(({ code }) => code === 'export-crc-changed');
   assert.ok(found.length > 0);
-  assert.match(found[0]?.notes[0] ?? '', /^'(?:struct|union|enum) \w+' is known in one of the two only/);
+  assert.match(
+    found[0]?.notes[0] ?? '',
+    /^'(?:struct|union|enum) \w+' is known in one of the two only, by an include of '[\w./-]+\.h'$/,
+  );
 });
 
 test('buildLivepatch() refuses another declaration of an exported function', async () => {

@@ -26,6 +26,15 @@ test('checkExports() says what another CRC comes from, as a caution', () => {
   assert.deepEqual(judge({ kind: 'type', type: 'struct foo' }, 1), [
     ['export-crc-changed', "'struct foo' changes"],
   ]);
+  assert.deepEqual(judge({ kind: 'visible', type: 'struct foo', header: 'include/linux/foo.h' }, 1), [
+    [
+      'export-crc-changed',
+      "'struct foo' is known in one of the two only, by an include of 'include/linux/foo.h'",
+    ],
+  ]);
+  assert.deepEqual(judge({ kind: 'visible', type: 'struct foo' }, 1), [
+    ['export-crc-changed', "'struct foo' is known in one of the two only, by what is included"],
+  ]);
   assert.deepEqual(judge({ kind: 'untold' }, 1), [
     ['export-crc-changed', 'the dumps of genksyms do not tell why'],
   ]);

@@ -36,15 +36,22 @@ function judge(unit: string, { symbol, crc, cause }: ExportChange, shipped: numb
       },
     );
   }
-  const why = {
-    visible: (type: string) => `'${type}' is known in one of the two only, by what is included`,
-    type: (type: string) => `'${type}' changes`,
-  };
-  const note =
-    cause.kind === 'untold' ? 'the dumps of genksyms do not tell why' : why[cause.kind](cause.type);
   return diagnostic('export-crc-changed', place, `the CRC of the exported '${symbol}' changes`, {
-    notes: [note],
+    notes: [noteOn(cause)],
   });
+}
+
+function noteOn(cause: Exclude<ExportChange['cause'], { kind: 'declaration' }>): string {
+  switch (cause.kind) {
+    case 'visible': {
+      const where = cause.header === undefined ? 'what is included' : `an include of '${cause.header}'`;
+      return `'${cause.type}' is known in one of the two only, by ${where}`;
+    }
+    case 'type':
+      return `'${cause.type}' changes`;
+    case 'untold':
+      return 'the dumps of genksyms do not tell why';
+  }
 }
 
 function hex(crc: number): string {

@@ -9,6 +9,7 @@ import { Refusal } from '@kstitch/report/diagnostic';
 import { editPatch } from '@kstitch/testkit/edit-patch';
 import { testKit, testRelease } from '@kstitch/testkit/kit';
 import { buildLivepatch } from './build-livepatch.ts';
+import { reviewPatch } from './review-patch.ts';
 
 const work = await mkdtemp(join(tmpdir(), 'kstitch-types-test-'));
 after(() => rm(work, { recursive: true, force: true }));
@@ -54,6 +55,28 @@ test('buildLivepatch() builds it when the author answers for the struct, and say
     [
       "accepted: the patch changes the layout of 'struct mb_cache': member 'c_bucket_bits' from byte 8 to byte 24",
     ],
+  );
+});
+
+test('what is built on it need not be told again, and a review shows it', async () => {
+  const { bundle } = await build(['mb_cache']);
+  const change =
+    "the patch changes the layout of 'struct mb_cache': member 'c_bucket_bits' from byte 8 to byte 24";
+  assert.deepEqual(
+    bundle.acceptedLayouts.map(({ name, change: words }) => [name, words.split('; ')[0]]),
+    [['mb_cache', change]],
+  );
+  const other = await editPatch('fs/mbcache.c', '\treturn cache->c_entry_count;\n', '\tbarrier();\n\treturn cache->c_entry_count;\n');
+  const review = await reviewPatch(silentContext(), {
+    patches: [{ name: 'b.patch', bytes: Buffer.from(other, 'latin1') }],
+    on: [bundle],
+    release: testRelease,
+    name: 'test',
+  });
+  assert.equal(review.verdict, 'buildable');
+  assert.deepEqual(
+    review.types.map(({ text, units, verdict }) => [text, units, verdict]),
+    [[change, ['fs/mbcache.c'], 'accepted']],
   );
 });
 

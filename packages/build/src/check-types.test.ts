@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TypeChange } from '@kstitch/diff/layout/compare-layouts';
-import { checkAccepted, checkTypes } from './check-types.ts';
+import { type Accepted, acceptedLayouts, checkAccepted, checkTypes } from './check-types.ts';
 import { parseUnitCommand } from './compile/unit-command.ts';
 
 const unit = (source: string, ...typeChanges: TypeChange[]) => ({
@@ -23,8 +23,10 @@ const layout = change('struct-layout-changed', 's');
 const hole = change('struct-hole-used', 'h');
 const value = change('enum-value-changed', 'V');
 
+const onlyNames = (names: readonly string[]): Accepted => ({ names, earlier: [] });
+
 const found = (accepted: readonly string[], ...units: ReturnType<typeof unit>[]) =>
-  checkTypes(units, accepted).map(({ code, severity, place, notes }) => [
+  checkTypes(units, onlyNames(accepted)).map(({ code, severity, place, notes }) => [
     code,
     severity,
     place.unit,
@@ -48,6 +50,28 @@ test('what the author answers for is a caution, by its name alone', () => {
     ['struct-hole-used', 'caution', 'a.c'],
     ['layout-accepted', 'caution', 'a.c'],
   ]);
+});
+
+test('what an earlier livepatch was accepted for holds for that very change, and is handed on', () => {
+  const earlier = acceptedLayouts([hole, layout, layout, value], onlyNames(['struct s', 'h']));
+  assert.deepEqual(earlier, [{ name: 's', change: "the patch changes 's'" }]);
+  const codes = (one: TypeChange) =>
+    checkTypes([unit('a.c', one)], { names: [], earlier }).map(({ code }) => code);
+  assert.deepEqual(codes(layout), ['layout-accepted']);
+  assert.deepEqual(acceptedLayouts([layout], { names: [], earlier }), earlier);
+  assert.deepEqual(codes({ ...layout, notes: ['its size from 4 to 8 bytes'] }), ['struct-layout-changed']);
+});
+
+test('a struct of one .c file is refused with what can be done', () => {
+  const notes = (...files: { readonly path: string; readonly before: string }[]) =>
+    checkTypes([unit('a.c', layout)], onlyNames([]), files).flatMap(finding => finding.notes);
+  const definition = 'struct s {\n\tint a;\n};\n';
+  assert.match(
+    notes({ path: 'a.c', before: definition })[0] ?? '',
+    /^it is defined in 'a\.c' alone.*--accept-layout s;/,
+  );
+  assert.deepEqual(notes({ path: 'include/a.h', before: definition }), []);
+  assert.deepEqual(notes({ path: 'a.c', before: 'struct s *p;' }), []);
 });
 
 test('an acceptance needs a change', () => {

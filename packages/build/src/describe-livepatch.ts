@@ -25,6 +25,7 @@ export interface LivepatchStory {
   /** Every affected unit, those without a difference included. */
   readonly units: readonly PatchedUnit[];
   readonly extractions: readonly Extraction[];
+  readonly acceptedLayouts: Bundle['acceptedLayouts'];
   /** The finished .ko. */
   readonly module: Uint8Array;
   readonly diagnostics: readonly Diagnostic[];
@@ -82,6 +83,7 @@ export function describeLivepatch(story: LivepatchStory): Bundle {
       sha256: story.patch.patches[i]?.sha256 ?? '',
       text: Buffer.from(bytes).toString('latin1'),
     })),
+    acceptedLayouts: story.acceptedLayouts,
     cves: findCves(story.patches.map(({ bytes }) => Buffer.from(bytes).toString('latin1')).join('\n')),
     toolchain: { compiler: toolchain.compiler, linker: toolchain.linker, ...rootOf(kernel) },
     runPre: {

@@ -22,6 +22,7 @@ import { StructAccesses } from '@kstitch/review/struct-access';
 import { readUnitChanges, type UnitChange } from '@kstitch/review/unit-changes';
 import { explainWhy, type Why } from '@kstitch/review/why';
 import {
+  acceptedBy,
   type BuildGround,
   type BuildRequest,
   type ChangedSource,
@@ -32,12 +33,16 @@ import {
   objectsOf,
   readGround,
 } from './build-livepatch.ts';
+import { type Accepted, isAccepted } from './check-types.ts';
 import type { ChangedUnit } from './compile/compile-changed.ts';
 import { compileAll } from './compile/compile-unit.ts';
 import { type LineReader, openLineReader, type UnitLines } from './review-lines.ts';
 import { findShippedUses } from './review-uses.ts';
 
-export type ReviewRequest = Pick<BuildRequest, 'patches' | 'maxUnits' | 'acceptLayout' | 'release' | 'name'>;
+export type ReviewRequest = Pick<
+  BuildRequest,
+  'patches' | 'on' | 'maxUnits' | 'acceptLayout' | 'release' | 'name'
+>;
 
 /** Units whose lines are looked for: what a header does to more is the same thing in each, and takes minutes. */
 const maxUnitsWithLines = 32;
@@ -82,6 +87,7 @@ export async function reviewPatch(context: Context, request: ReviewRequest): Pro
       functions,
       balance: readBalance(parts.sources),
       structs: parts.structs,
+      types: typesOf(compiled?.changed ?? [], acceptedBy(request)),
       findings: findings.toSorted(compareDiagnostics),
       livepatch: bundle && {
         module: bundle.module,
@@ -121,6 +127,20 @@ async function makeOrNothing(
     if (error instanceof KstitchError && error.code === 'no-functional-difference') return 'nothing';
     throw error;
   }
+}
+
+function typesOf(changed: readonly ChangedUnit[], accepted: Accepted): Review['types'] {
+  const found = changed.flatMap(({ command, typeChanges }) =>
+    typeChanges.map(change => ({ change, unit: command.source })),
+  );
+  return [...Map.groupBy(found, ({ change }) => change.text).values()].flatMap(list => {
+    const [first] = list;
+    if (first === undefined) return [];
+    const { code, name, text, notes } = first.change;
+    const judged = isAccepted(first.change, accepted) ? 'accepted' : 'refused';
+    const verdict = code === 'struct-hole-used' ? 'hole' : judged;
+    return [{ name, text, notes, units: list.map(({ unit }) => unit), verdict }];
+  });
 }
 
 /** Everything about a function but who uses it. */

@@ -35,6 +35,7 @@ const bundle: Bundle = {
       text: 'a\xff\n',
     },
   ],
+  acceptedLayouts: [{ name: 's', change: 'its size' }],
   cves: ['CVE-2024-1086'],
   toolchain: { compiler: 'gcc-12 12.2.0-14', linker: 'GNU ld 2.40' },
   runPre: { units: 1, functions: 74, relocations: 1024, jumpLabelSites: 12, widthOnlyDifferences: 0 },

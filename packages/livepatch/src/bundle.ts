@@ -101,6 +101,15 @@ const bundle = record({
       text: z.string().regex(/^[\0-\xff]*$/),
     }),
   ),
+  /** Changed types that the author answers for, so that a livepatch built on this one need not be told again. */
+  acceptedLayouts: list(
+    record({
+      /** As --accept-layout had it, without `struct` or `union`. */
+      name,
+      /** What changes: another change of the same type is not accepted by this. */
+      change: text,
+    }),
+  ).default([]),
   cves: list(z.string().regex(/^CVE-\d{4}-\d{4,}$/)),
   toolchain: record({
     compiler: text,
@@ -130,6 +139,7 @@ const bundle = record({
 });
 
 export type Bundle = z.infer<typeof bundle>;
+export type AcceptedLayout = Bundle['acceptedLayouts'][number];
 export type BundleFunction = z.infer<typeof patchedFunction>;
 
 /**

@@ -21,6 +21,8 @@ export interface Review {
   /** Calls that take or give something back, and that the patch adds or removes. */
   readonly balance: readonly CallDelta[];
   readonly structs: readonly StructAccess[];
+  /** Types whose memory or values the patch changes. */
+  readonly types: readonly ReviewedType[];
   /** Everything that the stages of a build found. */
   readonly findings: readonly Diagnostic[];
   /** Of the livepatch; undefined when there would be none. */
@@ -36,6 +38,18 @@ export interface UnitCounts {
   readonly affected: readonly string[] | undefined;
   /** Those of them whose objects differ. */
   readonly changed: readonly string[];
+}
+
+/** A struct, union or enumerator that is another one with the patch. */
+export interface ReviewedType {
+  readonly name: string;
+  /** What of it changes. */
+  readonly text: string;
+  readonly notes: readonly string[];
+  /** Of the changed units those that know it. */
+  readonly units: readonly string[];
+  /** `hole`: where unpatched code never looks. `accepted`: its author says that no unpatched code uses it. */
+  readonly verdict: 'refused' | 'hole' | 'accepted';
 }
 
 export interface LivepatchFacts {

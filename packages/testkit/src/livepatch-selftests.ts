@@ -114,6 +114,7 @@ async function writeRecords(modules: string, release: string): Promise<void> {
       objects: [],
       states: [],
       identity: [],
+      acceptedLayouts: [],
       newSymbols: [],
       references: [],
       exportedSymbols: [],

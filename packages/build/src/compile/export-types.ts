@@ -43,5 +43,5 @@ export async function readExportTypes(
     throw fileError(`read '${dump}'`, error);
   });
   await unlink(dump);
-  return parseExportTypes(found.stdout, lines);
+  return parseExportTypes(found.stdout, lines, text.stdout);
 }

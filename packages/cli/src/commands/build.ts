@@ -4,8 +4,8 @@ import { KstitchError } from '@kstitch/report/error';
 import type { Look } from '@kstitch/report/render-text';
 import { type Command, Option } from 'commander';
 import { finish, type Run, wholeNumber } from '../command-line.ts';
-import { inputKinds, readInput, readInputText } from '../input-file.ts';
 import { chooseKit, type KernelOptions, withKernelOptions } from '../kernel-choice.ts';
+import { readPatchWords, sortWords } from '../patch-words.ts';
 import { type CommonOptions, fields, lines, paragraphs, section } from '../run-command.ts';
 import { ensureTools, type PackageOptions, withPackageOptions } from '../system-packages.ts';
 
@@ -60,17 +60,11 @@ export function addBuild(program: Command, run: Run): void {
   command.action((paths: readonly string[], options: BuildOptions) =>
     run('build', options, async (context, shell) => {
       // The patches first: who mistyped a name need not wait for packages.
-      const patches: { name: string; bytes: Uint8Array }[] = [];
       const identity = identityOf(paths, options);
-      const { bundlePaths, patchPaths } = identity ? noWords : sortWords(paths, options.on);
-      const { parseBundle } = await import('@kstitch/livepatch/bundle');
-      const on: Bundle[] = [];
-      for (const path of bundlePaths)
-        on.push(parseBundle(await readInputText(path, inputKinds.bundle, context.signal), basename(path)));
-      for (const path of patchPaths) {
-        const name = path === '-' ? 'stdin.patch' : basename(path);
-        patches.push({ name, bytes: await readInput(path, inputKinds.patch, context.signal) });
-      }
+      const { on, patches } = await readPatchWords(
+        context,
+        identity ? noWords : sortWords(paths, options.on),
+      );
       await ensureTools(context, shell, ['build'], options);
       const kit = await chooseKit(context, options);
       const { buildLivepatch } = await import('@kstitch/build/build-livepatch');
@@ -142,21 +136,6 @@ function identityOf(paths: readonly string[], { identity: units, leaveOut, on }:
   if (paths.length > 0 || on !== undefined)
     throw new KstitchError('usage', "option '--identity' takes no patches and no bundles");
   return { units, ...(leaveOut && { leaveOut }) };
-}
-
-/**
- * `--on` takes as many words as follow: those that name no bundle are patches (`build --on old.json new.patch`).
- *
- * @throws KstitchError - `usage`
- */
-function sortWords(paths: readonly string[], on: readonly string[] | undefined) {
-  const bundlePaths = (on ?? []).filter(word => word.endsWith('.json'));
-  const patchPaths = [...paths, ...(on ?? []).filter(word => !word.endsWith('.json'))];
-  if (on !== undefined && bundlePaths.length === 0)
-    throw new KstitchError('usage', "option '--on' needs a bundle: the NAME.json of an earlier livepatch");
-  if (bundlePaths.length + patchPaths.length === 0)
-    throw new KstitchError('usage', "missing required argument 'patch'");
-  return { bundlePaths, patchPaths };
 }
 
 /** @returns `ext4-mballoc` for `0001-ext4-mballoc.patch` */

@@ -1,15 +1,15 @@
-import { basename } from 'node:path';
 import { writeAtomically } from '@kstitch/host/files';
 import { ExitStatus } from '@kstitch/report/exit-status';
 import type { Verdict } from '@kstitch/review/review';
 import { type Command, Option } from 'commander';
 import { finish, type Run, wholeNumber } from '../command-line.ts';
-import { inputKinds, readInput } from '../input-file.ts';
 import { chooseKit, type KernelOptions, withKernelOptions } from '../kernel-choice.ts';
+import { readPatchWords, sortWords } from '../patch-words.ts';
 import type { CommonOptions } from '../run-command.ts';
 import { ensureTools, type PackageOptions, withPackageOptions } from '../system-packages.ts';
 
 interface ReviewOptions extends CommonOptions, PackageOptions, KernelOptions {
+  readonly on?: readonly string[];
   readonly html?: string;
   readonly maxUnits?: number;
   readonly acceptLayout?: readonly string[];
@@ -32,7 +32,8 @@ export function addReview(program: Command, run: Run): void {
         'of structures, cautions. Goes as far as a build would and writes no livepatch. Exits with 2 where a build would be ' +
         'refused and with 3 where the patch makes no functional difference; the review is printed all the same.',
     )
-    .argument('<patch...>', 'source patches, as from diff -u or git; - is standard input')
+    .argument('[patch...]', 'source patches, as from diff -u or git; - is standard input')
+    .option('--on <bundle.json...>', 'livepatches that it would contain, earliest first, as for build')
     .option('--html <file>', 'write the review, with source and code, as one HTML page besides')
     .addOption(
       new Option('--max-units <number>', 'refuse a patch that affects more units (default: 200)').argParser(
@@ -49,19 +50,17 @@ export function addReview(program: Command, run: Run): void {
   finish(command, [
     'kstitch review ext4.patch --kernel 6.1.0-55-cloud-amd64',
     'kstitch review ext4.patch --kernel 6.1.0-55-cloud-amd64 \\\n      --html review.html',
+    'kstitch review net.patch --on out/kstitch_ext4_mballoc_1a2b3c4d.json \\\n      --kernel 6.1.0-55-cloud-amd64',
   ]);
   command.action((paths: readonly string[], options: ReviewOptions) =>
     run('review', options, async (context, shell) => {
-      const patches: { name: string; bytes: Uint8Array }[] = [];
-      for (const path of paths) {
-        const name = path === '-' ? 'stdin.patch' : basename(path);
-        patches.push({ name, bytes: await readInput(path, inputKinds.patch, context.signal) });
-      }
+      const { on, patches } = await readPatchWords(context, sortWords(paths, options.on));
       await ensureTools(context, shell, ['build'], options);
       const kit = await chooseKit(context, options);
       const { reviewPatch } = await import('@kstitch/build/review-patch');
       const review = await reviewPatch(context, {
         patches,
+        on,
         ...(options.maxUnits === undefined ? {} : { maxUnits: options.maxUnits }),
         ...(options.acceptLayout === undefined ? {} : { acceptLayout: options.acceptLayout }),
         release: kit.name,

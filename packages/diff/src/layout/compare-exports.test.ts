@@ -27,6 +27,24 @@ test('compareExports() tells a declaration from a type that changes and one that
   assert.deepEqual(cause(dump), [{ kind: 'untold' }]);
 });
 
+test('compareExports() names the file that a type became known by', () => {
+  const text = [
+    '# 1 "fs/a.c"',
+    'struct foo { int a; struct bar *b; };',
+    '# 12 "include/linux/bar.h" 1',
+    'struct bar *other;',
+    'struct bar',
+    '{ int x; };',
+    '# 3 "fs/a.c" 2',
+  ].join('\n');
+  const after = parseExportTypes('#SYMVER f 0x1\n', dump.replace('UNKNOWN', 'int x ;'), text);
+  assert.deepEqual(
+    compareExports(before, after).map(change => change.cause),
+    [{ kind: 'visible', type: 'struct bar', header: 'include/linux/bar.h' }],
+  );
+  assert.equal(after.definedIn.get('s#foo'), 'fs/a.c');
+});
+
 test('compareExports() says nothing of a symbol that only one side exports', () => {
   assert.deepEqual(compareExports(before, parseExportTypes('', dump)), []);
 });

@@ -15,6 +15,8 @@ export interface ExportTypes {
   readonly crcs: ReadonlyMap<string, number>;
   /** By `f` or `s#foo`: the rest of its line. */
   readonly lines: ReadonlyMap<string, string>;
+  /** By `s#foo`: the file that the compiler was in where it came upon the definition. */
+  readonly definedIn: ReadonlyMap<string, string>;
 }
 
 export interface ExportChange {
@@ -24,7 +26,7 @@ export interface ExportChange {
   readonly cause:
     | { readonly kind: 'declaration'; readonly before: string; readonly after: string }
     /** `struct bar`, which an include made known or unknown. */
-    | { readonly kind: 'visible'; readonly type: string }
+    | { readonly kind: 'visible'; readonly type: string; readonly header?: string }
     | { readonly kind: 'type'; readonly type: string }
     | { readonly kind: 'untold' };
 }
@@ -32,8 +34,9 @@ export interface ExportChange {
 /**
  * @param output - of genksyms: `#SYMVER f 0x1a2b3c4d`; `f = 0x1a2b3c4d ;` before 5.19
  * @param dump - what it wrote with `-T`
+ * @param preprocessed - what it read, with line markers; default: nothing is known of where types are defined
  */
-export function parseExportTypes(output: string, dump: string): ExportTypes {
+export function parseExportTypes(output: string, dump: string, preprocessed = ''): ExportTypes {
   const crcs = [...output.matchAll(/^(?:#SYMVER |__crc_)(\S+) (?:= )?0x([0-9a-f]+)/gm)];
   const lines = dump.split('\n').map(line => {
     const blank = line.indexOf(' ');
@@ -42,6 +45,7 @@ export function parseExportTypes(output: string, dump: string): ExportTypes {
   return {
     crcs: new Map(crcs.map(([, name = '', crc = '']) => [name, Number.parseInt(crc, 16)])),
     lines: new Map(lines.filter(([key]) => key !== '')),
+    definedIn: definitionsIn(preprocessed),
   };
 }
 
@@ -51,6 +55,28 @@ export function compareExports(before: ExportTypes, after: ExportTypes): readonl
     .filter(([symbol, crc]) => after.crcs.has(symbol) && after.crcs.get(symbol) !== crc)
     .map(([symbol, crc]) => ({ symbol, crc, cause: causeOf(symbol, before, after) }))
     .toSorted((a, b) => (a.symbol < b.symbol ? -1 : 1));
+}
+
+const marker = /^# \d+ "([^"]*)"/;
+const definition = /^\s*(?:typedef\s+)?(struct|union|enum)\s+(\w+)\s*(?:\{|$)/;
+
+/** The kernel puts a type at the beginning of a line, with its brace behind it or on the next. */
+function definitionsIn(preprocessed: string): Map<string, string> {
+  const found = new Map<string, string>();
+  let file = '';
+  let open: string | undefined;
+  for (const line of preprocessed.split('\n')) {
+    if (open !== undefined && line.trimStart().startsWith('{')) found.set(open, file);
+    open = undefined;
+    const name = marker.exec(line)?.[1];
+    if (name !== undefined) file = name;
+    const [, kind, tag] = definition.exec(line) ?? [];
+    if (kind === undefined || tag === undefined) continue;
+    const key = `${kind[0]}#${tag}`;
+    if (line.includes('{')) found.set(key, file);
+    else open = key;
+  }
+  return found;
 }
 
 function causeOf(symbol: string, before: ExportTypes, after: ExportTypes): ExportChange['cause'] {
@@ -64,7 +90,9 @@ function causeOf(symbol: string, before: ExportTypes, after: ExportTypes): Expor
     const [theirs, ours] = [before.lines.get(key), after.lines.get(key)];
     if (theirs !== ours && key !== symbol) {
       const isVisibility = [theirs, ours].some(line => line?.endsWith(' { UNKNOWN }') ?? true);
-      return { kind: isVisibility ? 'visible' : 'type', type: spelled(key) };
+      if (!isVisibility) return { kind: 'type', type: spelled(key) };
+      const header = after.definedIn.get(key) ?? before.definedIn.get(key);
+      return { kind: 'visible', type: spelled(key), ...(header !== undefined && { header }) };
     }
     for (const [word] of (ours ?? '').matchAll(/(?<= |^)[a-zA-Z]#\S+/g)) seen.add(word);
   }

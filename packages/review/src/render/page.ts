@@ -17,6 +17,7 @@ import {
   memberText,
   reachedText,
   structsNote,
+  typeText,
   useText,
   verdictText,
   whyLines,
@@ -61,6 +62,7 @@ ${functions.map((one, i) => functionOf(one, i, review))}
 }
 ${balanceOf(review)}
 ${structsOf(review)}
+${listOf('Types that change', review.types.map(typeText))}
 ${sourceOf(review)}
 </body>
 </html>

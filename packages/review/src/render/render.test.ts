@@ -72,6 +72,7 @@ const review = (text: string): Review => ({
     { file: text, function: text, name: text, role: 'takes', family: text, before: 0, after: 1, hint: text },
   ],
   structs: [{ type: text, members: [{ name: text, write: true, lines: [], sides: ['after'] }] }],
+  types: [{ name: text, text, notes: [text], units: [text], verdict: 'refused' }],
   findings: [diagnostic('no-ftrace-site', { unit: text, symbol: text }, text, { notes: [text], help: text })],
   livepatch: {
     module: text,

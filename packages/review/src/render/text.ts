@@ -10,6 +10,7 @@ import {
   kindText,
   memberText,
   reachedText,
+  typeText,
   useText,
   verdictText,
   whyLines,
@@ -48,6 +49,7 @@ export function renderReviewText(review: Review, look: Look): string {
       'members of structures in changed lines',
       review.structs.map(({ type, members }) => `${type}: ${members.map(memberText).join(', ')}`),
     ),
+    section(look, 'types that change', review.types.map(typeText)),
     section(look, 'why it must stay loaded', livepatch?.unload.reasons ?? []),
     section(look, 'mind when a patched module is loaded again', livepatch?.reload ?? []),
     section(

@@ -1,6 +1,6 @@
 /** The sentences of a review, the same in the terminal and on the page; unescaped. */
 import type { CallDelta } from '../balance.ts';
-import type { Review, ReviewedFunction } from '../review.ts';
+import type { Review, ReviewedFunction, ReviewedType } from '../review.ts';
 import type { FunctionUse } from '../shipped-uses.ts';
 import type { LineRef, Side } from '../source-text.ts';
 import type { MemberAccess } from '../struct-access.ts';
@@ -102,6 +102,15 @@ export function callersText({ uses, kind }: ReviewedFunction): string {
 
 export function reachedText({ name, where }: ReachedSymbol): string {
   return where === 'new' ? `${name} (new)` : name;
+}
+
+export function typeText({ text, notes, units, verdict }: ReviewedType): string {
+  const what = {
+    refused: 'refused',
+    hole: 'unpatched code leaves that memory as it is',
+    accepted: 'accepted by the author',
+  }[verdict];
+  return `${[text, ...notes].join('; ')} (${what}; in ${units.join(', ')})`;
 }
 
 export function memberText({ name, write, sides }: MemberAccess): string {
