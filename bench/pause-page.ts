@@ -27,7 +27,7 @@ export function pausePage({ release, pairs, windows }: Pauses): string {
   const relative = (rounds: Rounds, measure: (rounds: Rounds) => number) =>
     (measure(rounds) / quantile(insmod, 0.5)).toFixed(0);
   const share = (rounds: Rounds, from: number) =>
-    `${((1e6 * countFrom(rounds, from)) / countOf(rounds)).toFixed(1)}`;
+    ((1e6 * countFrom(rounds, from)) / countOf(rounds)).toFixed(1);
   const longest = (rounds: Rounds) => rounds.longest;
   const tail = (rounds: Rounds) => quantile(rounds, 0.999);
 

@@ -16,8 +16,9 @@ copy() {
 record() {
 	tree=/tmp/trees/$1
 	mkdir -p "$tree/sys/kernel/livepatch"
-	copy /proc/[0-9]*/task/[0-9]*/patch_state /proc/[0-9]*/task/[0-9]*/comm /proc/[0-9]*/task/[0-9]*/stat
-	copy /proc/[0-9]*/task/[0-9]*/stack /proc/modules /proc/meminfo /proc/uptime
+	# First, and of each task together: the kernel moves a blocker 15 s after the transition began.
+	for task in /proc/[0-9]*/task/[0-9]*; do copy "$task/patch_state" "$task/stack"; done
+	copy /proc/[0-9]*/task/[0-9]*/comm /proc/[0-9]*/task/[0-9]*/stat /proc/modules /proc/meminfo /proc/uptime
 	copy /proc/sys/kernel/osrelease /proc/sys/kernel/ftrace_enabled /proc/sys/kernel/tainted
 	copy /proc/sys/kernel/modules_disabled /proc/sys/kernel/random/boot_id
 	copy /sys/kernel/notes /sys/kernel/security/lockdown /sys/module/module/parameters/sig_enforce

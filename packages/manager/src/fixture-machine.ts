@@ -10,7 +10,7 @@ import { makeTree } from '@kstitch/testkit/tree-text';
 import { Machine } from './machine.ts';
 import { type Manager, openManager } from './manager.ts';
 
-export type Recording =
+type State =
   | 'bare'
   | 'kprobes'
   | 'active'
@@ -18,6 +18,11 @@ export type Recording =
   | 'enabling-kthread'
   | 'disabling-task'
   | 'disabled';
+
+/** Linux 6.1 unless it says otherwise. */
+export type Recording = State | `6.12/${State}`;
+
+type Trial = 'ext4' | 'pipe' | 'kthreadd';
 
 const fixtures = join(import.meta.dirname, 'fixtures');
 
@@ -50,7 +55,7 @@ export function temporary(t: TestContext): string {
 }
 
 /** @returns the record of a livepatch that was loaded while the machines were recorded, with other fields where given */
-export function recordOf(name: 'ext4' | 'pipe' | 'kthreadd', fields: Partial<Bundle> = {}): Bundle {
+export function recordOf(name: Trial | `6.12/${Trial}`, fields: Partial<Bundle> = {}): Bundle {
   const bundle = parseBundle(readFileSync(join(fixtures, `${name}.json`), 'utf8'), name);
   return { ...bundle, ...fields };
 }

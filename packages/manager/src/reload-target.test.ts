@@ -16,7 +16,7 @@ import {
   standIn,
 } from './fixture-machine.ts';
 import { beginAction, type JournalAction } from './journal.ts';
-import type { Manager } from './manager.ts';
+import { alone, type Manager } from './manager.ts';
 import { readLivepatch, readModules } from './read-livepatches.ts';
 import { type ReloadRequest, reloadTarget } from './reload-target.ts';
 import { readStatus } from './status.ts';
@@ -227,6 +227,12 @@ for (const [when, kill, rest] of kills) {
     assert.deepEqual(
       [health, unfinishedReload?.livepatch, unfinishedReload?.target, unfinishedReload?.withdrawn],
       ['fix withdrawn', ext4Name, 'loop', true],
+    );
+    const other = silentContext();
+    await alone(other, manager, () => Promise.resolve());
+    assert.deepEqual(
+      other.diagnostics.map(({ code, help }) => [code, help]),
+      [['reload-unfinished', 'go on with it: kstitch reload-target loop']],
     );
     await reload(manager);
     assert.deepEqual(calls(), rest);

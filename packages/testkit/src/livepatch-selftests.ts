@@ -7,7 +7,6 @@ import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import { loadKernel } from '@kstitch/build/kernel/load-kernel';
 import { run } from '@kstitch/host/run';
-import type { Bundle } from '@kstitch/livepatch/bundle';
 import { readAnswers } from './guest-root.ts';
 import { ibtRelease, testKit } from './kit.ts';
 import { runWithKstitch } from './manager-guest.ts';
@@ -29,10 +28,10 @@ export interface SelftestRun {
 }
 
 /** What the scripts call, from the packages bash, coreutils, grep, mawk, sed, diffutils, util-linux, libc-bin and procps. */
-const programs = [
-  ...['bash', 'awk', 'basename', 'cat', 'date', 'dirname', 'diff', 'dmesg', 'getconf', 'grep', 'id', 'rm'],
-  ...['sed', 'seq', 'sleep', 'stat', 'tr', 'uname'],
-].map(name => `/usr/bin/${name}`);
+const programs =
+  'bash awk basename cat date dirname diff dmesg getconf grep id rm sed seq sleep stat tr uname'
+    .split(' ')
+    .map(name => `/usr/bin/${name}`);
 
 /**
  * @param directory - an empty folder
@@ -72,10 +71,14 @@ export async function runSelftests(
     timeoutSeconds: 1800,
   });
   if (status !== 0 && loader === 'kstitch') throw new Error(`the guest ended with status ${status}\n${log}`);
-  const { lines, statusOf } = readAnswers(output, log);
+  const answers = readAnswers(output, log);
   return {
-    results: scripts.map(script => ({ script, status: statusOf(script), lines: lines(script) })),
-    kstitch: loader === 'kstitch' ? lines('kstitch') : [],
+    results: scripts.map(script => ({
+      script,
+      status: answers.statusOf(script),
+      lines: answers.lines(script),
+    })),
+    kstitch: loader === 'kstitch' ? answers.lines('kstitch') : [],
     log,
   };
 }
@@ -105,7 +108,7 @@ async function writeRecords(modules: string, release: string): Promise<void> {
     const bytes = file.endsWith('.ko') ? await readFile(join(modules, file)) : Buffer.alloc(0);
     if (!bytes.includes('livepatch=Y')) continue;
     const module = file.replace(/\.ko$/, '');
-    const record: Bundle = {
+    const record = {
       schema: 'kstitch/bundle/1',
       kstitch: '0',
       module,
