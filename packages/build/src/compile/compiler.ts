@@ -1,6 +1,6 @@
 import type { Banner } from '@kstitch/kernel/banner';
 import type { Context } from '@kstitch/report/context';
-import { diagnostic, Refusal } from '@kstitch/report/diagnostic';
+import { type Diagnostic, diagnostic, Refusal, stopOnRefusals } from '@kstitch/report/diagnostic';
 import type { Workshop } from '../root/workshop.ts';
 
 export interface Toolchain {
@@ -23,26 +23,42 @@ export async function checkCompiler(
   workshop: Workshop,
   banner: Pick<Banner, 'compiler' | 'linker'>,
 ): Promise<Toolchain> {
+  const { toolchain, findings } = await compareToolchain(context.signal, workshop, banner);
+  stopOnRefusals(findings);
+  context.diagnostics.push(...findings);
+  return toolchain;
+}
+
+/**
+ * @returns the tools as they name themselves, and what speaks against them
+ * @throws KstitchError - `wrong-compiler` where the banner names no program, `host-tool-missing`
+ */
+export async function compareToolchain(
+  signal: AbortSignal,
+  workshop: Workshop,
+  banner: Pick<Banner, 'compiler' | 'linker'>,
+): Promise<{ readonly toolchain: Toolchain; readonly findings: readonly Diagnostic[] }> {
   const { program, text: wanted } = banner.compiler;
   if (!/^[\w.+-]+$/.test(program)) {
     throw new Refusal([
       diagnostic('wrong-compiler', {}, `the kernel was built with '${wanted}', which names no program`),
     ]);
   }
-  const compiler = await versionOf(workshop, program, context.signal);
+  const compiler = await versionOf(workshop, program, signal);
+  const linker = await versionOf(workshop, 'ld', signal);
   const has =
     workshop.root === undefined ? 'this machine has' : `the build root of '${workshop.root.suite}' has`;
+  const findings: Diagnostic[] = [];
   if (compiler !== wanted) {
-    throw new Refusal([
+    findings.push(
       diagnostic('wrong-compiler', {}, `the kernel was built with '${wanted}', ${has} '${compiler}'`),
-    ]);
+    );
   }
-  const linker = await versionOf(workshop, 'ld', context.signal);
   if (linker !== banner.linker.text) {
     const text = `the kernel was linked with '${banner.linker.text}', ${has} '${linker}'`;
-    context.diagnostics.push(diagnostic('linker-differs', {}, text));
+    findings.push(diagnostic('linker-differs', {}, text));
   }
-  return { program, compiler, linker };
+  return { toolchain: { program, compiler, linker }, findings };
 }
 
 /** @returns how a program names itself */

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, utimes } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import { Apt } from './apt.ts';
-import { withArchive } from './test-archive.ts';
+import { infoOf, withArchive } from './test-archive.ts';
 
 const cache = await mkdtemp(join(tmpdir(), 'kstitch-apt-test-'));
 process.env['KSTITCH_CACHE'] = cache;
@@ -60,5 +60,43 @@ test('an interrupt while lists are fetched is no failure of the archive', async 
       new Apt('interrupted', archive.sources).refresh(context),
       error => error instanceof KstitchError && error.code === 'interrupted',
     );
+  });
+});
+
+test('a package with other bytes than the index says is refused, and fetched once the mirror is mended', async () => {
+  const offers = ['linux-kbuild-6.1', 'linux-headers-6.1'].map(name => ({
+    name,
+    version: '6.1.192-1',
+    file: Buffer.from(`${name}\n`.repeat(1000)),
+  }));
+  await withArchive(offers, async archive => {
+    const [offer] = offers;
+    assert.ok(offer);
+    const context = silentContext();
+    const infos = offers.map(infoOf);
+    const apt = new Apt('wrong', archive.sources);
+    await apt.refresh(context);
+    archive.spoil(offer.name);
+    const refused = (told: RegExp) => (error: unknown) => {
+      assert.ok(error instanceof KstitchError && error.code === 'kit-download-failed', String(error));
+      assert.match([error.message, ...error.notes].join('\n'), told);
+      return true;
+    };
+    await assert.rejects(
+      apt.download(context, infoOf(offer), () => {}),
+      refused(/download 'linux-kbuild-6\.1' of version '6\.1\.192-1': .*Hash/s),
+    );
+    await assert.rejects(
+      apt.downloadAll(context, infos, () => {}),
+      refused(/download 2 packages: .*Hash/s),
+    );
+    const kept = async () => await readdir(join(cache, 'debs')).catch((): string[] => []);
+    assert.ok(!(await kept()).includes(`${infoOf(offer).sha256}.deb`));
+
+    archive.mend();
+    const path = await apt.download(context, infoOf(offer), () => {});
+    assert.ok(offer.file.equals(await readFile(path)));
+    assert.equal((await apt.downloadAll(context, infos, () => {})).length, 2);
+    assert.equal((await kept()).length, 2);
   });
 });

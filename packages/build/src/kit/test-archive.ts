@@ -1,12 +1,16 @@
 /** For tests: a package archive of one folder, served by this process. */
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import type { PackageInfo } from './distribution.ts';
 
-/** One package as the archive's index lists it; apt downloads none of them. */
+/** One package as the archive's index lists it. */
 export interface Offer {
   readonly name: string;
   readonly version: string;
   readonly depends?: string;
+  /** What the index says of the package's file; without it there is none. */
+  readonly file?: Uint8Array;
 }
 
 export interface Archive {
@@ -16,11 +20,15 @@ export interface Archive {
   readonly sources: string;
   /** From now on every request is answered with 404. */
   readonly vanish: () => void;
+  /** From now on the file of this package is served with other bytes than the index says. */
+  readonly spoil: (name: string) => void;
+  /** The files are served as they are again. */
+  readonly mend: () => void;
   /** How often the index was asked for. */
   readonly asked: () => number;
 }
 
-/** Serves an archive while `work` runs. What it is asked beside its index it does not know. */
+/** Serves an archive while `work` runs: its index, and the files that the offers have. */
 export async function withArchive<T>(
   offers: readonly Offer[],
   work: (archive: Archive) => Promise<T>,
@@ -28,11 +36,15 @@ export async function withArchive<T>(
   const index = offers.map(stanza).join('\n');
   let gone = false;
   let asked = 0;
+  const spoiled = new Set<string>();
   const server = createServer((request, response) => {
-    const found = request.url?.endsWith('/Packages') === true;
-    if (found) asked += 1;
-    response.statusCode = found && !gone ? 200 : 404;
-    response.end(found && !gone ? index : '');
+    const isIndex = request.url?.endsWith('/Packages') === true;
+    if (isIndex) asked += 1;
+    const name = /([^/]+)\.deb$/.exec(request.url ?? '')?.[1] ?? '';
+    const file = offers.find(offer => offer.name === name)?.file;
+    const answer = isIndex ? index : file && spoiled.has(name) ? file.map(byte => byte ^ 1) : file;
+    response.statusCode = answer !== undefined && !gone ? 200 : 404;
+    response.end(answer !== undefined && !gone ? answer : '');
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -50,6 +62,8 @@ export async function withArchive<T>(
       vanish: () => {
         gone = true;
       },
+      spoil: name => void spoiled.add(name),
+      mend: () => spoiled.clear(),
       asked: () => asked,
     });
   } finally {
@@ -60,13 +74,21 @@ export async function withArchive<T>(
   }
 }
 
-function stanza({ name, version, depends }: Offer): string {
+/** @returns what the index says of it */
+export function infoOf({ name, version, file }: Offer): PackageInfo {
+  const sha256 = file === undefined ? 'a'.repeat(64) : createHash('sha256').update(file).digest('hex');
+  return { name, version, size: file?.length ?? 1, sha256 };
+}
+
+function stanza(offer: Offer): string {
+  const { name, version, depends } = offer;
+  const { size, sha256 } = infoOf(offer);
   return `Package: ${name}
 Version: ${version}
 Architecture: all
 ${depends === undefined ? '' : `Depends: ${depends}\n`}Filename: ./${name}.deb
-Size: 1
-SHA256: ${'a'.repeat(64)}
+Size: ${size}
+SHA256: ${sha256}
 Description: a package
 `;
 }

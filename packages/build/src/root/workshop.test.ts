@@ -81,6 +81,7 @@ test('where no mount namespace is allowed the error says so, whatever the caller
       await inRoot(root).run('true', [], { allowStatus: [1] });
     } catch (error) {
       console.log(error.code, error.message);
+      console.log(error.help);
     }
   `;
   const limits = 'for limit in user mnt; do echo 0 > /proc/sys/user/max_"$limit"_namespaces; done; exec "$@"';
@@ -89,6 +90,8 @@ test('where no mount namespace is allowed the error says so, whatever the caller
     encoding: 'utf8',
   });
   assert.match(stdout, /^root-not-entered enter the build root '.*': unshare: unshare failed: /, stderr);
+  // In that namespace it is root; of the two limits that are 0 it needs the second.
+  assert.match(stdout, /^as root: sysctl -w user\.max_mnt_namespaces=15000$/m);
 });
 
 test("a root that cannot be mounted is no failure of the program's", { skip }, async () => {

@@ -15,6 +15,7 @@ import { type RunOptions, type RunResult, run } from '@kstitch/host/run';
 import { KstitchError } from '@kstitch/report/error';
 import { kbuildEnvironment } from '../kit/kbuild.ts';
 import type { BuildRoot } from './build-root.ts';
+import { namespaceRemedy } from './namespace-remedy.ts';
 
 export interface Workshop {
   /** undefined: this machine. */
@@ -98,8 +99,10 @@ exec chroot "$root" /usr/bin/env --chdir="$cwd" PATH=/usr/sbin:/usr/bin "$@"
 function stopUnlessEntered(root: BuildRoot, stderr: readonly string[], cause?: unknown): void {
   const notes = stderr.filter(line => /^(?:unshare|mount|chroot|enter-root): /.test(line));
   if (notes.length === 0) return;
+  const help = namespaceRemedy(process.getuid?.() !== 0);
   throw new KstitchError('root-not-entered', `enter the build root '${root.directory}': ${notes[0]}`, {
     cause,
     notes: notes.slice(1),
+    ...(help === undefined ? {} : { help }),
   });
 }

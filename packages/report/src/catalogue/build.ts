@@ -30,7 +30,7 @@ export const buildCodes = {
     kind: 'refusal',
     meaning:
       'The compiler of this machine is not the one the kernel was built with. Another version inlines and lays out differently, so that old and new code would not fit together.',
-    help: "install exactly the compiler named: the kernel's own Debian release has it",
+    help: "install exactly the compiler named: the kernel's own Debian release has it; `kstitch kernel verify RELEASE` shows where the code of this one differs",
     example:
       "the kernel was built with 'gcc-12 (Debian 12.2.0-14) 12.2.0', this machine has 'gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0'",
   },
