@@ -43,6 +43,9 @@ export function readBootStatus(
   const { livepatch } = entry;
   const found = store.readGuard(kernel.release);
   const tripped = hasTripped(found, livepatch ?? '', kernel.bootId);
+  // One that an earlier boot left for another livepatch means nothing any more.
+  const isSet = found?.livepatch === livepatch && found?.boot === kernel.bootId;
+  const state = tripped ? 'tripped' : isSet ? 'set' : undefined;
   const active = livepatch !== undefined && readPhase(machine, livepatch) === 'active';
   const last = ofBoot.findLast(one => one.action === 'boot' && one.livepatch === (livepatch ?? 'unknown'));
   const boot: BootStatus = {
@@ -50,7 +53,7 @@ export function readBootStatus(
     active,
     reasons: active ? [] : whyNotActive(entry, tripped ? found : undefined, switchedOff, last),
     switchedOff,
-    guard: found === undefined ? null : { ...found, state: tripped ? 'tripped' : 'set' },
+    guard: found === undefined || state === undefined ? null : { ...found, state },
     others,
   };
   return { boot, health: judge(boot, last) };

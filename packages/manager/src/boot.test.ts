@@ -159,6 +159,7 @@ test('the guard of another livepatch keeps nothing out, a damaged one everything
   await assert.rejects(boot(manager), { code: 'boot-guard-tripped' });
   assert.deepEqual((await tell(manager)).reasons, ['left out: the guard of an earlier boot is damaged']);
   await installed.writeGuard(release, { livepatch: pipeName, boot: 'earlier', at: 'x' });
+  assert.equal((await tell(manager)).guard, null);
   assert.equal((await boot(manager)).result, 'settled');
   assert.equal(installed.readGuard(release), undefined);
 });

@@ -216,7 +216,7 @@ const mortal = `
     return handle;
   };
   for (const name of ['rename', 'rm']) mortal(fs.promises, name);
-  mortal(fs, 'writeSync');
+  mortal(fs, 'writeFileSync');
   syncBuiltinESMExports();
   const { installLivepatch } = await import('./install.ts');
   const { openManager } = await import('./manager.ts');
