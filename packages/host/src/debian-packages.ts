@@ -115,7 +115,12 @@ export const requiredPackages = [
     purposes: ['test'],
     tools: ['find'],
   },
-  { name: 'kmod', why: 'loads and removes livepatches', purposes: [], tools: ['insmod', 'rmmod'] },
+  {
+    name: 'kmod',
+    why: 'loads and removes livepatches',
+    purposes: [],
+    tools: ['insmod', 'rmmod', 'modprobe'],
+  },
   // Debian's own kernels have their modules plain, or in xz.
   { name: 'gzip', why: 'unpacks modules shipped as .ko.gz', purposes: [], tools: ['gzip'] },
   { name: 'zstd', why: 'unpacks modules shipped as .ko.zst', purposes: [], tools: ['zstd'] },

@@ -3,6 +3,7 @@
  * their modules are built against the headers of a kernel, and their scripts run in a virtual machine with it, unmodified.
  */
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadKernel } from '@kstitch/build/kernel/load-kernel';
@@ -28,10 +29,16 @@ export interface SelftestRun {
 }
 
 /** What the scripts call, from the packages bash, coreutils, grep, mawk, sed, diffutils, util-linux, libc-bin and procps. */
-const programs =
-  'bash awk basename cat date dirname diff dmesg getconf grep id rm sed seq sleep stat tr uname'
+const programs = [
+  ...'bash awk basename cat date dirname diff dmesg getconf grep id rm sed seq sleep stat tr uname'
     .split(' ')
-    .map(name => `/usr/bin/${name}`);
+    .map(name => `/usr/bin/${name}`),
+  '/usr/sbin/sysctl',
+];
+
+const missing = programs.find(path => !existsSync(path));
+/** For `{ skip: missingProgram }`: false, or which program this machine lacks that the scripts call. */
+export const missingProgram: string | false = missing === undefined ? false : `'${missing}' is not installed`;
 
 /**
  * @param directory - an empty folder
@@ -56,7 +63,7 @@ export async function runSelftests(
   const scripts = (await readdir(tests)).filter(name => /^test-.*\.sh$/.test(name)).toSorted();
   const { status, output, log } = await runWithKstitch(join(directory, '.'), {
     release,
-    programs: [...programs, '/usr/sbin/sysctl', ...kmod.programs],
+    programs: [...programs, ...kmod.programs],
     folders: { selftests: tests, kmod: kmod.names, 'lib/x86_64-linux-gnu': kmod.libraries },
     files: { '/instead/insmod': Buffer.from(insmod), '/instead/rmmod': Buffer.from(rmmod) },
     script: `
