@@ -2,7 +2,8 @@
  * `npm run bench`: how long the main job takes, on fixed inputs. Prints a table in Markdown: median, minimum and maximum.
  *
  *   npm run bench                      all of the parts
- *   npm run bench -- --only differ     one part: build, prove, load, manager, kallsyms, differ, header, kit
+ *   npm run bench -- --only differ     one part: build, prove, load, manager, kallsyms, differ, header,
+ *                                      flavour (with the kit of 6.1.0-55-amd64), kit
  *   npm run bench -- --kit             also a kernel kit from nothing, downloads included
  *   npm run bench -- --runs 3          other than 5 runs of each
  */
@@ -19,6 +20,7 @@ import { readKallsyms } from '@kstitch/kernel/kallsyms';
 import { KernelImage } from '@kstitch/kernel/kernel-image';
 import { type Figure, printFigures } from './figures.ts';
 import { measureDiffer } from './measure-differ.ts';
+import { measureFlavour } from './measure-flavour.ts';
 import { measureHeader } from './measure-header.ts';
 import { measureLoad } from './measure-load.ts';
 import { measureManager } from './measure-manager.ts';
@@ -56,6 +58,7 @@ try {
   if (wants('kallsyms')) await measureKallsyms();
   if (wants('differ')) figures.push(...(await measureDiffer(await openKit(release), runs)));
   if (wants('header')) figures.push(...(await measureHeader(release, work)));
+  if (values.only === 'flavour') figures.push(...(await measureFlavour('6.1.0-55-amd64', work, runs)));
   if (values.kit || values.only === 'kit') await measureKit();
 } finally {
   await rm(work, { recursive: true, force: true });

@@ -7,6 +7,7 @@ import type { Context } from '@kstitch/report/context';
 import { findUsesInModule } from '@kstitch/review/module-uses';
 import { countUses, type FunctionUse, type FunctionUses } from '@kstitch/review/shipped-uses';
 import { findUsesInVmlinux } from '@kstitch/review/vmlinux-uses';
+import { openImportIndex } from './kernel/import-index.ts';
 import type { ShippedKernel } from './kernel/load-kernel.ts';
 
 /** A function of the running kernel. */
@@ -42,10 +43,11 @@ export async function findShippedUses(
 
   // A module is named in its own file, an export in those of all that import it.
   const isExported = ({ object, name }: ShippedFunction) => symvers.get(name)?.module === object;
+  const importable = functions.filter(one => isExported(one) && (uses.has(one) || one.object !== VMLINUX));
+  const imports = importable.length > 0 ? await openImportIndex(context, kernel) : undefined;
+  const importers = new Map(importable.map(one => [one, new Set(imports?.modulesImporting(one.name))]));
   for (const [name, path] of kernel.modulePaths) {
-    const wanted = functions.filter(
-      one => one.object === name || (isExported(one) && (uses.has(one) || one.object !== VMLINUX)),
-    );
+    const wanted = functions.filter(one => one.object === name || importers.get(one)?.has(name) === true);
     if (wanted.length === 0) continue;
     context.signal.throwIfAborted();
     const bytes = await readPerhapsCompressed(join(kernel.kit.paths.modulesDirectory, path), context.signal);

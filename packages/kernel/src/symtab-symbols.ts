@@ -9,7 +9,6 @@ import { hasFlag, SHF, SHN, SHT, STB, STT } from '@kstitch/elf/constants';
 import type { ElfSymbol } from '@kstitch/elf/model';
 import { Kallsyms, type KernelSymbol, packNames } from './kallsyms.ts';
 import type { KernelImage } from './kernel-image.ts';
-import { limits } from './limits.ts';
 
 /**
  * @returns the symbols in the order of kallsyms; undefined when the image was stripped. kallsyms' own tables are not among them:
@@ -79,11 +78,14 @@ function letterOf(type: number, flags: number): string {
   return hasFlag(flags, SHF.WRITE) ? 'd' : 'r';
 }
 
+/** KSYM_NAME_LEN since 6.1, with the byte that ends the name (include/linux/kallsyms.h). */
+const longestName = 512;
+
 /** scripts/mksysmap and scripts/kallsyms.c, is_ignored_symbol(): what of it an x86 kernel can have. */
 function isLeftOut(name: string): boolean {
   return (
     name === '' ||
-    name.length >= limits.kallsymsName ||
+    name.length >= longestName ||
     /^(?:\$|\.L|L0$|__crc_|__kstrtab_|__kstrtabns_|__kcfi_typeid_|__efistub_)/.test(name) ||
     isKallsymsTable(name)
   );

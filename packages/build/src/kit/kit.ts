@@ -73,7 +73,7 @@ export async function openKit(name: string): Promise<Kit> {
   const text = await readFile(join(root, manifestName), 'utf8').catch(() => undefined);
   if (text === undefined) {
     throw new KstitchError('kit-absent', `open the kernel kit of '${name}': it has not been fetched`, {
-      help: `fetch it: kstitch kernel fetch ${name}`,
+      help: makeAgain(name),
     });
   }
   const manifest = parseManifest(text);
@@ -246,12 +246,18 @@ function noteOtherVersions(context: Context, packages: KernelPackages): void {
   );
 }
 
+function makeAgain(name: string): string {
+  return name.includes('@')
+    ? 'make it again from the folder that the kernel was built in: kstitch kernel fetch --kernel-dir DIR'
+    : `fetch it: kstitch kernel fetch ${name}`;
+}
+
 function damagedKit(name: string, root: string, missing: string): KstitchError {
   return new KstitchError(
     'kit-damaged',
     `open the kernel kit of '${name}': '${missing}' is missing or unreadable`,
     {
-      help: `remove '${root}' and fetch the kit again: kstitch kernel fetch ${name}`,
+      help: `remove '${root}'; ${makeAgain(name)}`,
     },
   );
 }

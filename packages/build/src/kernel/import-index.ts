@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { SHN } from '@kstitch/elf/constants';
+import { readElf } from '@kstitch/elf/read';
+import { cacheDirectory } from '@kstitch/host/cache-directory';
+import { readPerhapsCompressed } from '@kstitch/host/compressed-file';
+import { fileError, writeAtomically } from '@kstitch/host/files';
+import { interruptedError } from '@kstitch/host/run';
+import type { Context } from '@kstitch/report/context';
+import type { ShippedKernel } from './load-kernel.ts';
+
+/** Raised when what is read out of the modules changes. */
+const indexSchema = 1;
+
+/** The index as it stands in the cache. */
+interface StoredIndex {
+  readonly modules: readonly string[];
+  /** By name, the positions of the modules that leave it undefined. */
+  readonly importers: Readonly<Record<string, readonly number[]>>;
+}
+
+/** Which modules of a kernel refer to a name that they do not define. */
+export class ImportIndex {
+  readonly #modules: readonly string[];
+  readonly #importers: ReadonlyMap<string, readonly number[]>;
+
+  constructor({ modules, importers }: StoredIndex) {
+    this.#modules = modules;
+    this.#importers = new Map(Object.entries(importers));
+  }
+
+  /** @returns names of modules, in the order of modules.order */
+  modulesImporting(name: string): readonly string[] {
+    return (this.#importers.get(name) ?? []).map(at => this.#modules[at] ?? '');
+  }
+}
+
+/**
+ * Reads the symbol tables of all modules of a flavour, once: a kit never changes, so the result is kept in the cache (2 MB for
+ * the 4,000 modules of Debian 12's `amd64`, of 390 MB).
+ *
+ * @throws KstitchError - `host-file-failed`, `host-disk-full`, `interrupted`, and what reading a module throws
+ */
+export async function openImportIndex(
+  context: Context,
+  { kit, modulePaths }: Pick<ShippedKernel, 'kit' | 'modulePaths'>,
+): Promise<ImportIndex> {
+  const inputs = [indexSchema, kit.release, kit.packageVersion, kit.paths.modulesDirectory];
+  const key = createHash('sha256').update(JSON.stringify(inputs)).digest('hex');
+  const folder = join(cacheDirectory(), 'import-index');
+  const file = join(folder, `${key}.json`);
+  let stored = parseStored(await readFile(file, 'utf8').catch(() => undefined));
+  if (stored === undefined) {
+    stored = await context.progress.step('read what the modules import', update =>
+      readImports(context, kit.paths.modulesDirectory, modulePaths, update),
+    );
+    await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+      throw fileError(`write '${folder}'`, error);
+    });
+    await writeAtomically(file, JSON.stringify(stored));
+  }
+  return new ImportIndex(stored);
+}
+
+async function readImports(
+  { signal }: Context,
+  directory: string,
+  modulePaths: ReadonlyMap<string, string>,
+  update: (detail: string) => void,
+): Promise<StoredIndex> {
+  const modules = [...modulePaths];
+  const importers = new Map<string, number[]>();
+  // As many at once as there are processors: of compressed modules each takes a process.
+  const atOnce = availableParallelism();
+  for (let at = 0; at < modules.length; at += atOnce) {
+    if (signal.aborted) throw interruptedError('read what the modules import');
+    const files = await Promise.all(
+      modules
+        .slice(at, at + atOnce)
+        .map(async ([, path]) => readElf(await readPerhapsCompressed(join(directory, path), signal), path)),
+    );
+    for (const [i, { symbols }] of files.entries()) {
+      for (const { name, st_shndx } of symbols) {
+        if (st_shndx !== SHN.UNDEF || name === '') continue;
+        const list = importers.get(name);
+        if (list === undefined) importers.set(name, [at + i]);
+        else list.push(at + i);
+      }
+    }
+    update(`${at} of ${modules.length} modules`);
+  }
+  return { modules: modules.map(([name]) => name), importers: Object.fromEntries(importers) };
+}
+
+/** @returns undefined where nothing is stored, or nothing that could be used: the index is made anew then */
+function parseStored(text: string | undefined): StoredIndex | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return isStored(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isStored(value: unknown): value is StoredIndex {
+  if (typeof value !== 'object' || value === null || !('modules' in value && 'importers' in value))
+    return false;
+  const { modules, importers } = value;
+  return (
+    Array.isArray(modules) &&
+    modules.every(name => typeof name === 'string') &&
+    typeof importers === 'object' &&
+    importers !== null &&
+    Object.values(importers).every(
+      list => Array.isArray(list) && list.every(at => Number.isInteger(at) && at >= 0 && at < modules.length),
+    )
+  );
+}
