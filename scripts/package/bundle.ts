@@ -13,7 +13,7 @@ export interface Bundle {
 }
 
 /** Texts that `readAsset()` (packages/host) hands out, and iced-x86's code. */
-const assetFiles = [
+export const assetFiles = [
   'packages/livepatch/templates/*',
   'packages/vm/src/guest/*',
   'node_modules/iced-x86/iced_x86_bg.wasm',

@@ -43,14 +43,17 @@ function readCommand(command: Command, words: string): CommandHelp[] {
       sections: readSections(command),
       commands: children.map(child => child.name()),
     },
-    ...children.flatMap(child => readCommand(child, words === '' ? child.name() : `${words} ${child.name()}`)),
+    ...children.flatMap(child =>
+      readCommand(child, words === '' ? child.name() : `${words} ${child.name()}`),
+    ),
   ];
 }
 
-/** What `addHelpText('after')` was given comes by an event, which is how commander gets at it itself. */
+/** `addHelpText('after')` keeps its text to itself: it is what is written after the help proper. */
 function readSections(command: Command): CommandHelp['sections'] {
-  let text = '';
-  command.emit('afterHelp', { error: false, command, write: (words: string) => void (text += words) });
+  const written: string[] = [];
+  command.configureOutput({ writeOut: words => void written.push(words) }).outputHelp();
+  const text = written.slice(1).join('');
   return text
     .split(/\n(?=\S)/)
     .map(section => section.trim().split('\n'))

@@ -56,7 +56,10 @@ export function writeZshCompletion(help: readonly CommandHelp[]): string {
       ...command.options.map(optionSpecification),
       `'(-h --help)'{-h,--help}'[show this help]'`,
       ...(command.commands.length > 0
-        ? [`'1:command:((${command.commands.map(name => describeCommand(help, command.words, name)).join(' ')}))'`, `'*::argument:->below'`]
+        ? [
+            `'1:command:((${command.commands.map(name => describeCommand(help, command.words, name)).join(' ')}))'`,
+            `'*::argument:->below'`,
+          ]
         : [takesLoadedName(command) ? `'*:livepatch:_path_files -W ${loadedNames} -/'` : `'*:file:_files'`]),
     ];
     return `    '${command.words}')
@@ -82,7 +85,9 @@ function optionSpecification(option: Option): string {
   const flags = flagsOf(option);
   const text = quote(`[${describeOption(option).replaceAll(/[[\]:]/g, '\\\\$&')}]`);
   const value = takesValue(option) ? quote(`:${valueName(option)}:_files`) : '';
-  return flags.length > 1 ? `${quote(`(${flags.join(' ')})`)}{${flags.join(',')}}${text}${value}` : `${flags[0] ?? ''}${text}${value}`;
+  return flags.length > 1
+    ? `${quote(`(${flags.join(' ')})`)}{${flags.join(',')}}${text}${value}`
+    : `${flags[0] ?? ''}${text}${value}`;
 }
 
 function describeCommand(help: readonly CommandHelp[], words: string, name: string): string {

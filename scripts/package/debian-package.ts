@@ -1,10 +1,19 @@
 /** The tree of kstitch's Debian package, and the package. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, lutimesSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type RequiredPackage, requiredPackages } from '@kstitch/host/debian-packages';
+import { wrapText } from '@kstitch/report/render-text';
 import { version } from '@kstitch/report/version';
 import { readText, root } from '../repository.ts';
 import { readHelp } from './command-help.ts';
@@ -14,13 +23,25 @@ import { node } from './executable.ts';
 import { libraryDependencies } from './library-dependencies.ts';
 import { writeManPage } from './man-page.ts';
 
-const maintainer = 'kstitch developers <kstitch@packages.debian.org>';
+/** There is no address yet; this one can belong to nobody (RFC 2606). */
+const maintainer = 'kstitch developers <maintainers@kstitch.invalid>';
 const files = join(root, 'scripts/package/files');
 /** The unit and the settings belong to the manager, which reads them. */
 const system = join(root, 'packages/manager/system');
 
 /** Debian's `Essential: yes` (bookworm and trixie): a package may not name them without a version (Policy 3.5). */
-const essential: readonly string[] = ['bash', 'coreutils', 'dash', 'diffutils', 'dpkg', 'findutils', 'gzip', 'libc-bin', 'tar', 'util-linux'];
+const essential: readonly string[] = [
+  'bash',
+  'coreutils',
+  'dash',
+  'diffutils',
+  'dpkg',
+  'findutils',
+  'gzip',
+  'libc-bin',
+  'tar',
+  'util-linux',
+];
 
 export interface PackageOptions {
   /** Of the executable. */
@@ -49,7 +70,10 @@ export function makeDebianPackage(directory: string, path: string, options: Pack
   const help = readHelp();
 
   copy('usr/bin/kstitch', options.executable, 0o755);
-  write('usr/share/man/man1/kstitch.1.gz', zipped(writeManPage(help, version, date.toISOString().slice(0, 10))));
+  write(
+    'usr/share/man/man1/kstitch.1.gz',
+    zipped(writeManPage(help, version, date.toISOString().slice(0, 10))),
+  );
   write('usr/share/bash-completion/completions/kstitch', writeBashCompletion(help));
   write('usr/share/zsh/vendor-completions/_kstitch', writeZshCompletion(help));
   copy('etc/kstitch.toml', join(system, 'kstitch.toml'));
@@ -77,7 +101,7 @@ export function makeDebianPackage(directory: string, path: string, options: Pack
   }
   execFileSync('dpkg-deb', ['--root-owner-group', `-Z${options.compression}`, '--build', directory, path], {
     env: { ...process.env, SOURCE_DATE_EPOCH: String(options.time) },
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: 'pipe',
   });
 }
 
@@ -119,11 +143,13 @@ function writeChangelog(date: Date): string {
     .split(/^- /m)
     .slice(1)
     // An example below an entry is for the page.
-    .map(entry => (entry.split(/\n\n|\n {2}```/)[0] ?? '').replaceAll(/[*`]/g, '').replaceAll(/\s+/g, ' ').trim());
+    .map(entry =>
+      (entry.split(/\n\n|\n {2}```/)[0] ?? '').replaceAll(/[*`]/g, '').replaceAll(/\s+/g, ' ').trim(),
+    );
   if (entries.length === 0) throw new Error(`CHANGELOG.md has no entry for ${version}`);
   return `kstitch (${version}) unstable; urgency=medium
 
-${entries.map(entry => wrapText(entry, 74, '  * ', '    ')).join('\n')}
+${entries.flatMap(entry => wrapText(entry, 78, '  * ')).join('\n')}
 
  -- ${maintainer}  ${date.toUTCString().replace('GMT', '+0000')}
 `;

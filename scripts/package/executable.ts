@@ -35,7 +35,7 @@ export function makeExecutable(directory: string, path: string): string[] {
   const make = (...options: readonly string[]): Buffer => {
     execFileSync(node, [...options, '--experimental-sea-config', config], {
       cwd: directory,
-      stdio: ['ignore', 'ignore', 'inherit'],
+      stdio: 'pipe',
     });
     return readFileSync(blob);
   };

@@ -15,22 +15,22 @@ export function libraryDependencies(program: string): string[] {
   const text = (tool: string, ...words: readonly string[]): string =>
     execFileSync(tool, words, { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } });
   const needs = text('readelf', '--version-info', '--wide', program).split('Version needs section')[1] ?? '';
-  const needed = new Set(Array.from(needs.matchAll(/Name: (?<name>\S+)/g), ({ groups }) => groups?.['name']));
-  const known = new Set<string>();
+  const needed = new Set(
+    Array.from(needs.matchAll(/Name: (?<name>\S+)/g), ({ groups }) => groups?.['name'] ?? ''),
+  );
   const dependencies = libraryPackages.map(name => {
     const symbols = text('dpkg-query', '--control-path', `${name}:amd64`, 'symbols').trim();
-    const versions = readFileSync(symbols, 'utf8')
-      .matchAll(/^ (?<tag>\S+)@\k<tag> (?<version>[\d.]+)/gm)
-      .flatMap(({ groups: { tag, version } = {} }) => {
-        if (tag === undefined || version === undefined || !needed.has(tag)) return [];
-        known.add(tag);
-        return [version];
-      });
-    return `${name} (>= ${[...versions].sort(compareVersions).at(-1) ?? '0'})`;
+    const versions: string[] = [];
+    for (const { groups } of readFileSync(symbols, 'utf8').matchAll(
+      /^ (?<tag>\S+)@\k<tag> (?<since>[\d.]+)/gm,
+    )) {
+      const { tag = '', since = '' } = groups ?? {};
+      if (needed.delete(tag)) versions.push(since);
+    }
+    return `${name} (>= ${versions.sort(compareVersions).at(-1) ?? '0'})`;
   });
-  const unknown = needed.difference(known);
-  if (unknown.size > 0 || needed.size === 0)
-    throw new Error(`no package of ${libraryPackages.join(', ')} says that it has ${[...unknown].join(', ')}`);
+  if (needed.size > 0)
+    throw new Error(`${libraryPackages.join(', ')}: none of them has ${[...needed].join(', ')}`);
   return dependencies;
 }
 

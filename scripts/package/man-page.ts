@@ -1,4 +1,4 @@
-import { type CommandHelp, argumentTerm, describeOption } from './command-help.ts';
+import { argumentTerm, type CommandHelp, describeOption } from './command-help.ts';
 
 /**
  * kstitch(1), in the macros of man(7), from the program's own help.
@@ -18,7 +18,9 @@ export function writeManPage(help: readonly CommandHelp[], version: string, date
     '.SH COMMANDS',
     ...commands.map(command => writeCommand(command, common)),
     '.SH OPTIONS\nEvery command has:',
-    ...commands[0]!.options.filter(({ flags }) => common.has(flags)).map(option => item(option.flags, describeOption(option))),
+    ...(commands[0]?.options ?? [])
+      .filter(({ flags }) => common.has(flags))
+      .map(option => item(option.flags, describeOption(option))),
     ...program.sections.map(({ heading, lines }) => `.SH ${heading.toUpperCase()}\n${verbatim(lines)}`),
   ];
   return `${blocks.join('\n')}\n`;
@@ -26,8 +28,8 @@ export function writeManPage(help: readonly CommandHelp[], version: string, date
 
 /** @returns flags of the options that every command has */
 export function commonOptions(commands: readonly CommandHelp[]): ReadonlySet<string> {
-  const [first, ...others] = commands.map(({ options }) => new Set(options.map(({ flags }) => flags)));
-  return others.reduce((common, flags) => common.intersection(flags), first ?? new Set<string>());
+  const [first, ...others] = commands.map(({ options }) => options.map(({ flags }) => flags));
+  return new Set(first?.filter(flags => others.every(other => other.includes(flags))));
 }
 
 function writeCommand(command: CommandHelp, common: ReadonlySet<string>): string {

@@ -50,10 +50,15 @@ function sourceTime(): number {
 
 if (import.meta.main) {
   const { values } = parseArgs({
-    options: { output: { type: 'string', default: join(root, 'dist') }, compression: { type: 'string', default: 'xz' } },
+    options: {
+      output: { type: 'string', default: join(root, 'dist') },
+      compression: { type: 'string', default: 'xz' },
+    },
   });
   if (values.compression !== 'xz' && values.compression !== 'none')
     throw new Error(`--compression is 'xz' or 'none'`);
+  if (values.compression === 'xz')
+    console.log('compressing takes about a minute; --compression none takes none');
   const made = makePackage(values.output, { time: sourceTime(), compression: values.compression });
   for (const path of Object.values(made))
     console.log(`${relative('', path)}  ${(statSync(path).size / 1024 / 1024).toFixed(1)} MiB`);

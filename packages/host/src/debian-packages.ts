@@ -115,6 +115,7 @@ export const requiredPackages = [
     purposes: ['test'],
     tools: ['find'],
   },
+  { name: 'lintian', why: 'checks the Debian package', purposes: ['test'], tools: ['lintian'] },
   { name: 'kmod', why: 'loads and removes livepatches', purposes: [], tools: ['insmod', 'rmmod'] },
   // Debian's own kernels have their modules plain, or in xz.
   { name: 'gzip', why: 'unpacks modules shipped as .ko.gz', purposes: [], tools: ['gzip'] },
