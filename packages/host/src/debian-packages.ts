@@ -116,6 +116,7 @@ export const requiredPackages = [
     tools: ['find'],
   },
   { name: 'lintian', why: 'checks the Debian package', purposes: ['test'], tools: ['lintian'] },
+  { name: 'mmdebstrap', why: 'makes a Debian for virtual machines', purposes: [], tools: ['mmdebstrap'] },
   { name: 'kmod', why: 'loads and removes livepatches', purposes: [], tools: ['insmod', 'rmmod'] },
   // Debian's own kernels have their modules plain, or in xz.
   { name: 'gzip', why: 'unpacks modules shipped as .ko.gz', purposes: [], tools: ['gzip'] },
