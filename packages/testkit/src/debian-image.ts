@@ -2,6 +2,7 @@
  * A disk with Debian's user land as apt makes it, systemd in it, for machines in which kstitch's package is installed. It is made
  * once and kept in the cache; whoever boots it takes a copy.
  */
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { access, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,6 +11,12 @@ import { cacheDirectory } from '@kstitch/host/cache-directory';
 import { withLock } from '@kstitch/host/lock';
 import { run } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
+
+/** For `{ skip: missingDebianImage }` of a test that boots one: `false` where it can be made, else the reason. */
+export const missingDebianImage: string | false = (() => {
+  if (process.getuid?.() !== 0) return 'only root makes a Debian for virtual machines';
+  return spawnSync('mmdebstrap', ['--version']).status === 0 ? false : 'mmdebstrap is not installed';
+})();
 
 /** Besides the essential packages: what makes it boot, and what kstitch's package depends on. */
 const packages = ['systemd-sysv', 'udev', 'dbus', 'kmod', 'libstdc++6'];
