@@ -38,7 +38,8 @@ test('what is peculiar to the machine is not in it', () => {
   assert.ok(!plain.includes(release()));
 });
 
-test('no text is taken for a request of roff', () => {
+test('no text is taken for a request of roff, and a minus can be copied', () => {
+  assert.match(page, /^\.B \\-\\-timeout <seconds>$/m);
   const [first] = help;
   assert.ok(first !== undefined);
   const odd = { ...first, description: ".so /etc/passwd\n'br a\\b" };
