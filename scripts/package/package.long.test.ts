@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, type TestOptions, test } from 'node:test';
+import { missingDebianImage } from '@kstitch/testkit/debian-image';
 import { type DebianMachine, makeDebianMachine } from '@kstitch/testkit/debian-machine';
 import { type Answers, readAnswers } from '@kstitch/testkit/guest-root';
 import { buildForGuest } from '@kstitch/testkit/manager-guest';
@@ -15,7 +16,9 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 let machine: DebianMachine;
 let names: Readonly<Record<'ext4' | 'pipe' | 'deadly', string>>;
+const onMachine: TestOptions = { skip: missingDebianImage };
 before(async () => {
+  if (missingDebianImage !== false) return;
   const { ext4, pipe } = await blockerPatches();
   const built = await buildForGuest(folder, { ext4, pipe, deadly: await deadlyPatch() });
   names = built.names;
@@ -54,17 +57,19 @@ function phases(json: { readonly livepatches: readonly { name: string; phase: st
   return Object.fromEntries(json.livepatches.map(({ name, phase }) => [name, phase]));
 }
 
-test('the package is installed, and a livepatch loaded and taken out while the disk is written to', async () => {
-  const { answer, lines } = await boot(`
+test(
+  'the package is installed, and a livepatch loaded and taken out while the disk is written to',
+  onMachine,
+  async () => {
+    const { answer, lines } = await boot(`
     say dpkg dpkg -i /trial/kstitch.deb
     say enabled systemctl is-enabled kstitch.service
     say version kstitch --version
-    # On the patched path: each file that is made and removed takes blocks from ext4's buddies.
+    # On the patched path: whoever takes blocks loads a group. The caches stay: without them this kernel's own bug ends the test.
     hammer() {
       while :; do
         dd if=/dev/urandom of=/root/hammer.$1 bs=64k count=16 conv=fsync 2>/dev/null
         rm -f /root/hammer.$1
-        echo 3 > /proc/sys/vm/drop_caches
       done
     }
     hammer 1 & one=$!
@@ -87,40 +92,45 @@ test('the package is installed, and a livepatch loaded and taken out while the d
     answer waiting status
     sed -i 's/^#settled = .*/settled = 5/' /etc/kstitch.toml
   `);
-  assert.equal(lines('enabled')[0], 'enabled', lines('dpkg').join('\n'));
-  assert.deepEqual(lines('version'), ['kstitch 0.1.0']);
-  assert.equal(answer('load').status, 0);
-  assert.equal(answer('load').json.attestation.verdict, 'attested');
-  assert.deepEqual(phases(answer('loaded').json), { [names.ext4]: 'active' });
-  assert.deepEqual([answer('unload').status, answer('unload').json.result], [0, 'removed']);
-  assert.deepEqual(phases(answer('empty').json), {});
-  assert.deepEqual([answer('blocked').status, answer('blocked').json.error.code], [5, 'load-timed-out']);
-  assert.match(answer('blocked').json.error.notes.join('\n'), /cat \(process \d+\) in pipe_read\(\)/);
-  assert.equal(phases(answer('reversed').json)[names.pipe], 'disabled');
-  assert.equal(answer('install').status, 0);
-  assert.deepEqual(
-    [answer('waiting').status, answer('waiting').json.health],
-    [11, 'installed but not active'],
-  );
-});
+    assert.equal(lines('enabled')[0], 'enabled', lines('dpkg').join('\n'));
+    assert.deepEqual(lines('version'), ['kstitch 0.1.0']);
+    assert.equal(answer('load').status, 0);
+    assert.equal(answer('load').json.attestation.verdict, 'attested');
+    assert.deepEqual(phases(answer('loaded').json), { [names.ext4]: 'active' });
+    assert.deepEqual([answer('unload').status, answer('unload').json.result], [0, 'removed']);
+    assert.deepEqual(phases(answer('empty').json), {});
+    assert.deepEqual([answer('blocked').status, answer('blocked').json.error.code], [5, 'load-timed-out']);
+    assert.match(answer('blocked').json.error.notes.join('\n'), /cat \(process \d+\) in pipe_read\(\)/);
+    assert.equal(phases(answer('reversed').json)[names.pipe], 'disabled');
+    assert.equal(answer('install').status, 0);
+    assert.deepEqual(
+      [answer('waiting').status, answer('waiting').json.health],
+      [11, 'installed but not active'],
+    );
+  },
+);
 
-test('the next boot loads what is installed, before the machine is up, and lets go of its guard', async () => {
-  const { answer, lines } = await boot(`
+test(
+  'the next boot loads what is installed, before the machine is up, and lets go of its guard',
+  onMachine,
+  async () => {
+    const { answer, lines } = await boot(`
     settled settled
     answer status status
     say unit systemctl is-active kstitch.service
     say failed systemctl --failed --no-legend
     answer install install /trial/${names.deadly}.ko --replace
   `);
-  const { status, json } = answer('status');
-  assert.deepEqual([status, json.health, json.boot.guard], [0, 'well', null]);
-  assert.deepEqual(phases(json), { [names.ext4]: 'active' });
-  assert.deepEqual(lines('unit'), ['active']);
-  assert.deepEqual(lines('failed'), ['']);
-  assert.equal(answer('install').status, 0);
-});
+    const { status, json } = answer('status');
+    assert.deepEqual([status, json.health, json.boot.guard], [0, 'well', null]);
+    assert.deepEqual(phases(json), { [names.ext4]: 'active' });
+    assert.deepEqual(lines('unit'), ['active']);
+    assert.deepEqual(lines('failed'), ['']);
+    assert.equal(answer('install').status, 0);
+  },
+);
 
-test('a livepatch that takes the machine down is left out by the boot after', async () => {
+test('a livepatch that takes the machine down is left out by the boot after', onMachine, async () => {
   const { ending, log } = await machine.boot('while :; do cat /proc/version; sleep 1; done', 600);
   assert.equal(ending.kind, 'crashed', log);
   assert.match(log, /Kernel panic - not syncing: the trial's end/);
@@ -135,25 +145,29 @@ test('a livepatch that takes the machine down is left out by the boot after', as
   assert.equal(answer('install').status, 0);
 });
 
-test('kstitch=off keeps everything out, and nothing is left of a package that is purged', async () => {
-  const { answer, lines } = await boot(
-    `
+test(
+  'kstitch=off keeps everything out, and nothing is left of a package that is purged',
+  onMachine,
+  async () => {
+    const { answer, lines } = await boot(
+      `
     until [ "$(systemctl is-active kstitch.service)" = active ]; do sleep 1; done
     sleep 5
     answer status status
     say purge dpkg --purge kstitch
     say left find /usr/bin/kstitch /etc/kstitch.toml /var/lib/kstitch /lib/systemd/system/kstitch.service /etc/systemd/system
   `,
-    ['kstitch=off'],
-  );
-  const { status, json } = answer('status');
-  assert.deepEqual(
-    [status, json.boot.switchedOff, json.livepatches],
-    [11, "the kernel argument 'kstitch=off'", []],
-  );
-  assert.deepEqual(
-    lines('left').filter(line => line.includes('kstitch')),
-    [],
-    lines('purge').join('\n'),
-  );
-});
+      ['kstitch=off'],
+    );
+    const { status, json } = answer('status');
+    assert.deepEqual(
+      [status, json.boot.switchedOff, json.livepatches],
+      [11, "the kernel argument 'kstitch=off'", []],
+    );
+    assert.deepEqual(
+      lines('left').filter(line => line.includes('kstitch')),
+      [],
+      lines('purge').join('\n'),
+    );
+  },
+);

@@ -78,7 +78,7 @@ step restart
 systemctl --no-block reboot
 `;
 
-/** Words of the kernel's command line: ttyS0 is for the kernel's log alone. */
+/** Words of the kernel's command line: ttyS0 is for the kernel's log; systemd says there no more than how it begins and ends. */
 const quietly = ['systemd.show_status=false', 'systemd.getty_auto=false', 'systemd.log_target=journal'];
 
 export interface DebianBoot {
@@ -149,6 +149,7 @@ export async function makeDebianMachine(
         commandLine: [...quietly, ...commandLine],
         directory,
         name: `boot ${boots}`,
+        logPath: join(directory, `boot-${boots}.log`),
         limitOf: step =>
           ({ systemd: bootSeconds, script: timeoutSeconds, restart: shutdownSeconds })[step] ?? limits.other,
       });
