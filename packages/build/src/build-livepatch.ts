@@ -2,7 +2,7 @@
  * From source patches to a livepatch module and the record of how it came about.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, unlink } from 'node:fs/promises';
+import { mkdir, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { x86_64 } from '@kstitch/arch/x86-64';
 import { detach } from '@kstitch/diff/detach';
@@ -13,6 +13,7 @@ import { findPeers, noPeers, readGlobals, type UnitGlobals } from '@kstitch/diff
 import { referenceByName } from '@kstitch/diff/references';
 import type { Atom } from '@kstitch/diff/unit/atom';
 import { readElf } from '@kstitch/elf/read';
+import { readAsset } from '@kstitch/host/asset';
 import { fileError, withTemporaryDirectory, writeAtomically } from '@kstitch/host/files';
 import { interruptedError } from '@kstitch/host/run';
 import { type Bundle, formatBundle } from '@kstitch/livepatch/bundle';
@@ -241,7 +242,7 @@ export async function makeLivepatch(
   const { plan, extractions } = extractAll(kernel, moduleName, patched);
   stopOnRefusals(findConflicts(plan));
   const wrapperSource = renderWrapper(plan, {
-    template: await readFile(wrapperTemplate, 'utf8'),
+    template: readAsset(wrapperTemplate),
     replace: true,
     description: `${request.name} for ${kernel.kit.release}`,
     namespaces: namespacesOf(kernel, extractions),

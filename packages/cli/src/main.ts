@@ -61,7 +61,8 @@ function usageError(end: CommandLineEnd): KstitchError {
   return new KstitchError('usage', text, { help: `\`${words} --help\` shows the arguments and an example` });
 }
 
-if (import.meta.main) {
+/** Runs this process's command line and ends the process. */
+async function mainOfProcess(): Promise<never> {
   const machine = thisProcess();
   // A rejection that nobody awaited is a defect like any other, and told in the same words.
   const crash = (error: unknown): void => {
@@ -74,6 +75,8 @@ if (import.meta.main) {
   };
   process.on('uncaughtException', crash);
   process.on('unhandledRejection', crash);
-  const status = await main(process.argv.slice(2), machine);
-  process.exit(status);
+  process.exit(await main(process.argv.slice(2), machine));
 }
+
+// Not awaited: the one file of a package is CommonJS, which knows no `await` at its top.
+if (import.meta.main) void mainOfProcess();

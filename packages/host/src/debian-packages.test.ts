@@ -31,6 +31,7 @@ const furtherPrograms: Readonly<Record<string, readonly string[]>> = {
   'host/src/lock.ts': ['sh', 'cat'],
   'host/src/system-packages.ts': ['env', 'apt-get'],
   'vm/src/qemu.ts': ['qemu-system-x86_64'],
+  '../scripts/package/package.test.ts': ['lintian'],
   'vm/src/busybox.ts': ['busybox'],
 };
 

@@ -115,6 +115,8 @@ export const requiredPackages = [
     purposes: ['test'],
     tools: ['find'],
   },
+  { name: 'lintian', why: 'checks the Debian package', purposes: ['test'], tools: ['lintian'] },
+  { name: 'mmdebstrap', why: 'makes a Debian for virtual machines', purposes: [], tools: ['mmdebstrap'] },
   {
     name: 'kmod',
     why: 'loads and removes livepatches',

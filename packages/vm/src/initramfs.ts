@@ -9,7 +9,7 @@
  * kstitch/modules/NN-NAME.ko   in the order of loading
  * ```
  */
-import { readFileSync } from 'node:fs';
+import { readAsset } from '@kstitch/host/asset';
 import { type CpioEntry, directoriesFor, writeCpio } from './cpio.ts';
 import type { KernelModule } from './kernel-modules.ts';
 
@@ -77,7 +77,7 @@ export function buildInitramfs(parts: InitramfsParts): Uint8Array {
 
 /** @returns the text of one of the shell scripts in guest/ */
 export function guestScript(name: 'init.sh' | 'prove.sh' | 'once.sh' | 'probe.sh'): string {
-  return readFileSync(new URL(`guest/${name}`, import.meta.url), 'utf8');
+  return readAsset(new URL(`guest/${name}`, import.meta.url));
 }
 
 /** @returns lines `NAME='value'`, quoted for a POSIX shell */

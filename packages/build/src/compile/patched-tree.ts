@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readAsset } from '@kstitch/host/asset';
 import { authorHeader } from '@kstitch/livepatch/wrapper';
 import type { AppliedPatch } from '../patch/apply-patch.ts';
 import { holdLines } from '../patch/hold-lines.ts';
@@ -41,7 +41,7 @@ export async function layOutPatchedTree(
   const includers = new Set(patch.files.flatMap(({ path }) => graph.includersOf(path)));
   const header = {
     path: `include/${authorHeader.name}`,
-    text: await readFile(authorHeader.url, 'latin1'),
+    text: readAsset(authorHeader.url),
   };
   await makeShadowTree(
     kit,
