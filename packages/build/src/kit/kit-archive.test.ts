@@ -8,7 +8,7 @@ import { after, test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import type { PackageInfo } from './distribution.ts';
-import { type ArchiveList, cached, readArchive, writeArchive } from './kit-archive.ts';
+import { type ArchiveList, cached, readArchive, rootMakerOf, writeArchive } from './kit-archive.ts';
 
 const work = await mkdtemp(join(tmpdir(), 'kstitch-archive-test-'));
 const before = process.env['KSTITCH_CACHE'];
@@ -36,8 +36,14 @@ const [image, headers, commonHeaders, kbuild, source, gcc] = await Promise.all([
   makePackage('gcc-12', 'gcc'),
 ]);
 const kernel = {
-  ...{ release: '6.1.0-1-amd64', version: '6.1.1-1', series: '6.1' },
-  ...{ image, headers, commonHeaders, kbuild, source },
+  release: '6.1.0-1-amd64',
+  version: '6.1.1-1',
+  series: '6.1',
+  image,
+  headers,
+  commonHeaders,
+  kbuild,
+  source,
 };
 const list: ArchiveList = { kernel, root: { suite: 'bookworm', packages: [gcc] } };
 const file = join(work, 'kit.tar');
@@ -171,4 +177,15 @@ test('an archive holds what its list says, no more and nowhere else', async () =
   await assert.rejects(read(build(folder, names)), { code: 'kit-archive-damaged' });
   for (const text of ['', 'no archive at all', '\0'.repeat(2048)])
     await assert.rejects(read(Buffer.from(text)), { code: 'kit-archive-damaged' });
+});
+
+test('a build root is made of what the archive holds, never of what an archive elsewhere has', async () => {
+  const suite = { name: 'trixie', sources: 'deb http://127.0.0.1:9/debian trixie main' };
+  for (const held of [{ kernel }, list]) {
+    await assert.rejects(rootMakerOf(held, 'kit.tar')(silentContext(), suite, 'gcc-14'), {
+      code: 'kit-archive-rootless',
+      message:
+        "import 'kit.tar': the kernel needs a compiler of Debian 'trixie', which neither this machine nor the file has",
+    });
+  }
 });

@@ -126,7 +126,8 @@ export async function importKit(
   return { kit, archive };
 }
 
-function rootMakerOf({ root }: ArchiveList, path: string): RootMaker {
+/** @returns what makes the build root out of the archive's packages, and of no others */
+export function rootMakerOf({ root }: ArchiveList, path: string): RootMaker {
   return async (context, suite) => {
     if (root?.suite === suite.name)
       return await makeRootOf(context, root, () => Promise.resolve(root.packages.map(cached)));

@@ -1,7 +1,17 @@
 /** What of a folder in which somebody built a kernel belongs into a kit. */
 import { createHash } from 'node:crypto';
-import { constants, copyFile, lstat, mkdir, readdir, readFile, readlink, symlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import {
+  constants,
+  copyFile,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  stat,
+  symlink,
+} from 'node:fs/promises';
+import { dirname, isAbsolute, join, normalize } from 'node:path';
 import { fileError } from '@kstitch/host/files';
 import { interruptedError } from '@kstitch/host/run';
 
@@ -36,6 +46,13 @@ const imagePaths: ReadonlySet<string> = new Set([
 /** Files handled side by side. */
 const atOnce = 32;
 
+/** @returns one text that changes when any of the files does */
+export function stampOf(files: readonly OwnFile[]): string {
+  return createHash('sha256')
+    .update(files.map(({ path, stamp }) => `${path}\0${stamp}`).join('\n'))
+    .digest('hex');
+}
+
 /** @returns everything that a kit is made of, by path */
 export async function listOwnFiles(directory: string, signal: AbortSignal): Promise<readonly OwnFile[]> {
   const found: { path: string; kind: OwnFile['kind'] }[] = [];
@@ -59,11 +76,13 @@ export async function listOwnFiles(directory: string, signal: AbortSignal): Prom
   }
   found.sort((a, b) => (a.path < b.path ? -1 : 1));
   return await inTurns(found, async file => {
-    const { size, mtimeMs, ctimeMs, ino } = await lstat(join(directory, file.path)).catch(
-      (error: unknown) => {
-        throw fileError(`read '${join(directory, file.path)}'`, error);
-      },
-    );
+    const place = join(directory, file.path);
+    // A link of the source may lead nowhere.
+    const { size, mtimeMs, ctimeMs, ino } = await stat(place)
+      .catch(() => lstat(place))
+      .catch((error: unknown) => {
+        throw fileError(`read '${place}'`, error);
+      });
     return { ...file, stamp: `${size} ${mtimeMs} ${ctimeMs} ${ino}` };
   });
 }
@@ -76,12 +95,22 @@ function kindOf(path: string, name: string, folder: string): OwnFile['kind'] | u
   return 'source';
 }
 
+/**
+ * @returns where a link of the source leads to, as it says; undefined for a file, and for a link that leads out of the folder: what
+ *   that leads to is taken in its place, so that nothing that is written in the copy is written through it
+ */
+async function innerLink(directory: string, { path, kind }: OwnFile): Promise<string | undefined> {
+  const place = join(directory, path);
+  if (kind !== 'source' || !(await lstat(place)).isSymbolicLink()) return undefined;
+  const target = await readlink(place);
+  return isAbsolute(target) || normalize(join(dirname(path), target)).startsWith('..') ? undefined : target;
+}
+
 /** @returns lower-case hex that stands for all paths and contents */
 export async function hashOwnFiles(directory: string, files: readonly OwnFile[]): Promise<string> {
-  const sums = await inTurns(files, async ({ path }) => {
-    const place = join(directory, path);
-    const isLink = (await lstat(place)).isSymbolicLink();
-    const content = isLink ? await readlink(place) : await readFile(place);
+  const sums = await inTurns(files, async file => {
+    const { path } = file;
+    const content = (await innerLink(directory, file)) ?? (await readFile(join(directory, path)));
     return `${path}\0${createHash('sha256').update(content).digest('hex')}`;
   });
   return createHash('sha256').update(sums.join('\n')).digest('hex');
@@ -97,10 +126,11 @@ export async function copyOwnFiles(
   const wanted = files.filter(file => file.kind === kind);
   for (const folder of new Set(wanted.map(({ path }) => dirname(path))))
     await mkdir(join(into, folder), { recursive: true });
-  await inTurns(wanted, async ({ path }) => {
-    const place = join(directory, path);
-    if ((await lstat(place)).isSymbolicLink()) await symlink(await readlink(place), join(into, path));
-    else await copyFile(place, join(into, path), constants.COPYFILE_FICLONE);
+  await inTurns(wanted, async file => {
+    const { path } = file;
+    const link = await innerLink(directory, file);
+    if (link !== undefined) await symlink(link, join(into, path));
+    else await copyFile(join(directory, path), join(into, path), constants.COPYFILE_FICLONE);
   });
 }
 

@@ -18,6 +18,7 @@ import { editPatch } from '@kstitch/testkit/edit-patch';
 import { testKit } from '@kstitch/testkit/kit';
 import { buildLivepatch } from '../build-livepatch.ts';
 import { loadKernel } from '../kernel/load-kernel.ts';
+import { exportKit } from './export-kit.ts';
 import { kitNameOf, kitOfDirectory } from './own-kit.ts';
 import { readRecordedUnits } from './recorded-units.ts';
 
@@ -246,6 +247,10 @@ test('a kernel that a user built goes the way of any other, by the symbols of it
   assert.equal(bundle.kernel.buildId, kernel.buildId);
   assert.equal(kitNameOf(bundle.kernel), kit.name);
 
-  // Nothing has changed: it is opened. Something has: it is another kit.
+  await assert.rejects(exportKit(silentContext(), kit.name, join(work, 'kit.tar'), { root: false }), {
+    code: 'kit-own',
+  });
+
+  // Nothing has changed: it is opened, without a make.
   assert.equal((await kitOfDirectory(silentContext(), directory)).name, kit.name);
 });

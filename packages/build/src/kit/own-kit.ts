@@ -24,7 +24,7 @@ import { chooseWorkshop } from '../root/choose-workshop.ts';
 import { checkOwnConfig, compareOwnParts, defined, type OwnBuild } from './check-own-kernel.ts';
 import { type Kit, makeUnlessThere } from './kit.ts';
 import { finishKit } from './make-kit.ts';
-import { copyOwnFiles, hashOwnFiles, imagePath, listOwnFiles, type OwnFile } from './own-files.ts';
+import { copyOwnFiles, hashOwnFiles, imagePath, listOwnFiles, type OwnFile, stampOf } from './own-files.ts';
 import { decompressXz } from './unpack.ts';
 
 const ownPrefix = 'own-';
@@ -103,7 +103,7 @@ async function lacks(directory: string, name: string): Promise<boolean> {
 async function contentOf({ directory, files }: OwnKernel): Promise<string> {
   const folder = join(cacheDirectory(), 'own-kernels');
   const file = join(folder, `${sha256(directory)}.json`);
-  const stamp = sha256(files.map(({ path, stamp: own }) => `${path}\0${own}`).join('\n'));
+  const stamp = stampOf(files);
   const known = await readFile(file, 'utf8').catch(() => '');
   const [knownStamp, knownContent] = known.trim().split(' ');
   if (knownStamp === stamp && /^[0-9a-f]{12}$/.test(knownContent ?? '')) return knownContent ?? '';
@@ -148,6 +148,9 @@ async function makeOwnKit(context: Context, kernel: OwnKernel, content: string, 
   const workshop = await chooseWorkshop(context, release, banner, makeRoot);
   await checkCompiler(context, workshop, banner);
   await progress.step('copy the source', () => copyOwnFiles(directory, files, 'source', tree));
+  // Its name says what is in it.
+  if (stampOf(await listOwnFiles(directory, signal)) !== stampOf(files))
+    refuseMixed(directory, ['files in it were changed while it was copied']);
   await admitVariables(tree, directory);
   await finishKit(context, root, {
     release,
