@@ -1,4 +1,3 @@
-import { release } from 'node:os';
 import { buildProgram } from '@kstitch/cli/program';
 import { version } from '@kstitch/report/version';
 import type { Argument, Command, Option } from 'commander';
@@ -66,9 +65,8 @@ function readSections(command: Command): CommandHelp['sections'] {
 
 /** @returns what an option does, with its default: `time for all tasks to move (default: 60)` */
 export function describeOption({ description, defaultValue }: Option): string {
-  if (typeof defaultValue !== 'number' && typeof defaultValue !== 'string') return description;
-  // What is the running kernel here is none of the reader's.
-  return `${description} (default: ${defaultValue === release() ? 'the running one' : defaultValue})`;
+  const plain = typeof defaultValue === 'number' || typeof defaultValue === 'string';
+  return plain ? `${description} (default: ${defaultValue})` : description;
 }
 
 /** `<patch...>`, as in the command's usage. */
