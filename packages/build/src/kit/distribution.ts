@@ -27,6 +27,8 @@ export interface KernelPackages {
   readonly source: PackageInfo;
   /** Package of the compiler that the headers ask for: `gcc-12`. */
   readonly compiler?: string;
+  /** The Debian part of the source package, with the patches that a real-time flavour is built with besides. */
+  readonly patches?: PackageInfo;
 }
 
 /**
@@ -36,7 +38,7 @@ export interface Distribution {
   /** @returns the releases that a kit can be fetched for, newest first */
   releases(context: Context): Promise<readonly string[]>;
   /**
-   * @throws KstitchError - `kit-release-unknown` with the nearest names, `kit-package-gone`, `kit-flavour-unsupported`,
+   * @throws KstitchError - `kit-release-unknown` with the nearest names, `kit-package-gone`,
    *   `kit-snapshot-unreachable`
    */
   locate(context: Context, release: string): Promise<KernelPackages>;
