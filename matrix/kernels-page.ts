@@ -16,9 +16,7 @@ export interface MatrixRun {
 const wanted = { kit: 180, root: 240, warmRatio: 1.3 } as const;
 
 /** @returns whether every part was done, and nothing is left that nobody explains */
-export function isComplete(kernel: KernelCase, result: KernelResult, causes: Causes): boolean {
-  if ('refused' in kernel) return result.refused?.code === kernel.refused;
-  const { kit, image, placement, fix, warm } = result;
+export function isComplete({ kit, image, placement, fix, warm }: KernelResult, causes: Causes): boolean {
   const explained = placement?.failures.every(failure => explainFailure(failure, causes) !== undefined);
   return explained === true && [kit, image, fix, warm].every(part => part !== undefined);
 }
@@ -50,8 +48,7 @@ export function writeKernelsPage({ command, date, machine, rows, causes }: Matri
 
 function overview(kernel: KernelCase, { placement, fix, refused }: KernelResult): string[] {
   const head = [`\`${kernel.release}\``, fix?.packageVersion ?? kernel.debian];
-  if ('refused' in kernel)
-    return [...head, '–', '–', '–', refused === undefined ? 'not tried' : `no kit: \`${refused.code}\``];
+  if (refused !== undefined) return [...head, '–', '–', '–', `no kit: \`${refused.code}\``];
   return [
     ...head,
     fix === undefined ? '–' : shortCompiler(fix.compiler),
@@ -112,7 +109,7 @@ function whereOf({ unit, object }: PlacementFailure): string {
 
 function fixes(rows: MatrixRun['rows']): string[] {
   const proven = rows.flatMap(([kernel, { fix }]) =>
-    'refused' in kernel || fix === undefined ? [] : [{ release: kernel.release, about: kernel.fix, fix }],
+    fix === undefined ? [] : [{ release: kernel.release, about: kernel.fix, fix }],
   );
   if (proven.length === 0) return [];
   return [
@@ -197,7 +194,7 @@ function refusals(rows: MatrixRun['rows']): string[] {
     if (refused === undefined) continue;
     const said = refused.message.replaceAll(release, 'RELEASE');
     const lines = [
-      `\`kstitch kernel fetch\` ends with [\`${refused.code}\`](diagnostics.md), _${said}_, though their configuration says`,
+      `\`kstitch kernel fetch\` ends with [\`${refused.code}\`](diagnostics.md), _${said}_. Their configuration says`,
       '',
       '```',
       ...refused.config,
