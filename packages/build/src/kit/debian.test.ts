@@ -174,3 +174,16 @@ test('a real-time kernel whose name does not tell its Debian release is refused'
   );
   await assert.rejects(located, { code: 'kit-flavour-unsupported' });
 });
+
+test('a kernel of another Debian release is not one that the archive dropped', async () => {
+  const offers: readonly Offer[] = [
+    { name: 'linux-image-6.12.117+deb12-cloud-amd64', version: '6.12.117-1' },
+  ];
+  const located = withArchive(offers, archive =>
+    debian({ apt: new Apt(`archive-${archives++}`, archive.sources) }).locate(
+      silentContext(),
+      '6.12.111+deb13-cloud-amd64',
+    ),
+  );
+  await assert.rejects(located, { code: 'kit-release-unknown' });
+});

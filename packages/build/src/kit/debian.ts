@@ -222,9 +222,13 @@ function parseDepends(depends: string): readonly Need[] {
   });
 }
 
-/** An archive drops old kernels and never gains one between others: only what is older than the newest can have gone. */
+/**
+ * An archive drops old kernels and never gains one between others: only what is older than the newest can have gone. Those of
+ * another Debian release (`+deb12`, `+deb13`) never were there.
+ */
 function mayHaveGone(release: string, offered: readonly string[]): boolean {
   const wanted = releaseForm.exec(release);
+  const madeFor = (name: string) => /\+deb\d+/.exec(name)?.[0];
   if (wanted === null) return false;
   return offered.some(other => {
     const kin = releaseForm.exec(other);
@@ -232,6 +236,7 @@ function mayHaveGone(release: string, offered: readonly string[]): boolean {
       kin !== null &&
       kin[1] === wanted[1] &&
       kin[3] === wanted[3] &&
+      madeFor(other) === madeFor(release) &&
       compareDebianVersions(other, release) > 0
     );
   });
