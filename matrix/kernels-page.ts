@@ -38,6 +38,9 @@ export function writeKernelsPage({ command, date, machine, rows, causes }: Matri
       rows.map(([kernel, result]) => overview(kernel, result)),
     ),
     '',
+    'A real-time kernel is built with the patches in debian/patches-rt, which only the Debian part of a source package has. Of those ' +
+      'kernels one is taken for which the archive that this ran on has it.',
+    '',
     ...placements(rows, causes),
     ...fixes(rows),
     ...images(rows),
