@@ -219,13 +219,13 @@ function refusals(rows: MatrixRun['rows']): string[] {
 function times(rows: MatrixRun['rows']): string[] {
   const measured = rows.filter(([, { kit, warm }]) => kit !== undefined || warm !== undefined);
   if (measured.length === 0) return [];
-  const fastest = Math.min(
-    ...measured.flatMap(([{ release }, { warm }]) =>
-      warm === undefined || !release.startsWith('6.1.') ? [] : [median(warm.processorSeconds)],
-    ),
-  );
-  const ratio = (samples: readonly number[]) =>
-    Number.isFinite(fastest) ? (median(samples) / fastest).toFixed(2) : '–';
+  /** Of the 6.1 of the same flavour. */
+  const ratio = (release: string, samples: readonly number[]) => {
+    const base = measured.find(
+      ([other]) => other.release.startsWith('6.1.') && flavourOf(other.release) === flavourOf(release),
+    )?.[1].warm;
+    return base === undefined ? '–' : (median(samples) / median(base.processorSeconds)).toFixed(2);
+  };
   return [
     '## Times',
     '',
@@ -233,7 +233,7 @@ function times(rows: MatrixRun['rows']): string[] {
       'the wall clock shows and the processor time does not. Kit: from nothing but the downloaded packages, beside download and build root ' +
       `(wanted: at most ${wanted.kit} s on two cores of one's own, a root at most ${wanted.root} s); the processor time is of both. ` +
       'Warm build: the same change of fs/proc/meminfo.c on each kernel, median of the runs after the first, and its processor time as a ' +
-      `multiple of the least on 6.1 (wanted: at most ${wanted.warmRatio}).`,
+      `multiple of that on 6.1 of the same flavour (wanted: at most ${wanted.warmRatio}).`,
     '',
     ...table(
       ['kernel', 'kit', 'processor', 'build root', 'warm build', 'processor', 'of 6.1'],
@@ -251,7 +251,7 @@ function times(rows: MatrixRun['rows']): string[] {
           : [
               `${median(warm.seconds).toFixed(1)} s`,
               `${median(warm.processorSeconds).toFixed(1)} s`,
-              ratio(warm.processorSeconds),
+              ratio(release, warm.processorSeconds),
             ]),
       ]),
     ),
@@ -273,6 +273,11 @@ function share(part: number, whole: number): string {
 /** `gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0` is enough in its first and last words. */
 function shortCompiler(compiler: string): string {
   return `${compiler.split(' ')[0]} ${/\((?:Debian )?([^)]*)\)/.exec(compiler)?.[1] ?? ''}`.trim();
+}
+
+/** `6.12.115+deb12-cloud-amd64` is of `cloud-amd64`. */
+function flavourOf(release: string): string {
+  return /-((?:[a-z]+-)?amd64)$/.exec(release)?.[1] ?? '';
 }
 
 function median(samples: readonly number[]): number {

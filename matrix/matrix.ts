@@ -8,6 +8,7 @@
  *   npm run matrix -- --sample 300 --seed 2         other units
  *   npm run matrix -- --only placement              one part of each: kit, image, placement, fix, warm
  *   npm run matrix -- --fresh                       forget earlier results
+ *   npm run matrix -- --kept                        write down what there is, and find out nothing more
  *
  * A run that was killed goes on where it was. Results are kept by kstitch's own sources; a kit's times by those that make kits.
  */
@@ -44,6 +45,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     only: { type: 'string' },
     fresh: { type: 'boolean', default: false },
+    kept: { type: 'boolean', default: false },
   },
 });
 const taken = kernelCases.filter(({ release }) => values.kernel === undefined || release === values.kernel);
@@ -119,7 +121,7 @@ process.exitCode = failures.length === 0 && rows.every(([, result]) => isComplet
 async function examine(kernel: KernelCase): Promise<KernelResult> {
   const { release } = kernel;
   try {
-    await fetchKit(context, release);
+    if (!values.kept) await fetchKit(context, release);
   } catch (error) {
     // Not kept: the archive decides, and may have it tomorrow.
     if (!(error instanceof KstitchError) || !error.code.startsWith('kit-')) throw error;
@@ -152,7 +154,7 @@ async function part<T extends object>(
 ): Promise<T | undefined> {
   const key = `${name} ${of} ${hashes[name]}`;
   const kept = results.get(key);
-  if (kept !== undefined) return kept.result as T;
+  if (kept !== undefined || values.kept) return kept?.result as T | undefined;
   try {
     const result = await progress.step(`${of}: ${name}`, work);
     await results.add({ key, result });
