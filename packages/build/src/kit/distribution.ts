@@ -57,6 +57,12 @@ export interface Distribution {
   download(context: Context, wanted: PackageInfo, update: (detail: string) => void): Promise<string>;
 }
 
+/** @returns the packages, in the order in which a kit and an archive of one name them */
+export function packagesOf(kernel: KernelPackages): readonly PackageInfo[] {
+  const { image, headers, commonHeaders, kbuild, source, patches } = kernel;
+  return [image, headers, commonHeaders, kbuild, source, ...(patches === undefined ? [] : [patches])];
+}
+
 /** @returns what a record says of a package, and no more than that */
 export function plain({ name, version, size, sha256 }: PackageInfo): PackageInfo {
   return { name, version, size, sha256 };

@@ -172,3 +172,14 @@ test('an archive holds what its list says, no more and nowhere else', async () =
   for (const text of ['', 'no archive at all', '\0'.repeat(2048)])
     await assert.rejects(read(Buffer.from(text)), { code: 'kit-archive-damaged' });
 });
+
+test('a real-time kernel has its patches in the archive', async () => {
+  // What earlier tests took out of the cache is in the archive that they read.
+  await read(whole);
+  const patches = await makePackage('linux', 'patches');
+  const realTime: ArchiveList = { kernel: { ...kernel, patches } };
+  const path = join(work, 'rt.tar');
+  await writeArchive(silentContext(), path, realTime, cached);
+  assert.deepEqual((await read(await readFile(path))).list, realTime);
+  assert.equal(await readFile(cached(patches), 'utf8'), 'patches');
+});

@@ -9,7 +9,7 @@ import type { Context } from '@kstitch/report/context';
 import { chooseWorkshop, type RootMaker } from '../root/choose-workshop.ts';
 import type { Workshop } from '../root/workshop.ts';
 import { applyFlavourPatches } from './apply-flavour-patches.ts';
-import { type KernelPackages, plain } from './distribution.ts';
+import { type KernelPackages, packagesOf, plain } from './distribution.ts';
 import { type Manifest, manifestName, manifestSchema } from './manifest.ts';
 import { debianVariables, prepareTree } from './prepare-tree.ts';
 import { recordUnits } from './record-units.ts';
@@ -73,14 +73,7 @@ export async function makeKit(
     headers,
     generated: join(root, headers),
     variables: await debianVariables(join(root, headers), release, packages.version),
-    packages: [
-      packages.image,
-      packages.headers,
-      packages.commonHeaders,
-      packages.kbuild,
-      packages.source,
-      ...(packages.patches === undefined ? [] : [packages.patches]),
-    ],
+    packages: packagesOf(packages),
   });
 }
 
