@@ -17,22 +17,11 @@ export interface Fix {
   readonly proveOptions: readonly string[];
 }
 
-/** A kernel that a kit is made of. */
-export interface ProvenKernel {
+export interface KernelCase {
   readonly release: string;
   readonly debian: '12' | '13';
   readonly fix: Fix;
 }
-
-/** A kernel that no kit can be made of. */
-export interface RefusedKernel {
-  readonly release: string;
-  readonly debian: '12' | '13';
-  /** Code of the error that `kstitch kernel fetch` ends with. */
-  readonly refused: string;
-}
-
-export type KernelCase = ProvenKernel | RefusedKernel;
 
 const ext4: Fix = {
   name: 'ext4-mballoc',
@@ -67,14 +56,26 @@ const timer: Fix = {
   proveOptions: ['--non-destructive'],
 };
 
+const timens: Fix = {
+  name: 'timens-offset',
+  from: '6.1.187-1',
+  to: '6.1.192-1',
+  file: 'kernel/time/namespace.c',
+  title: 'time/namespace: Validate nanosecond field in proc_timens_set_offset()',
+  shows: '/proc/self/timens_offsets takes an offset of -1 ns',
+  reproducer: 'matrix/reproducers/timens-offset.c',
+  proveOptions: ['--non-destructive'],
+};
+
+/** Of real-time kernels an older one where the archive has the patches of that version (debian/patches-rt). */
 export const kernelCases: readonly KernelCase[] = [
   { release: '6.1.0-55-cloud-amd64', debian: '12', fix: ext4 },
   { release: '6.1.0-55-amd64', debian: '12', fix: ext4 },
-  { release: '6.1.0-55-rt-amd64', debian: '12', refused: 'kit-flavour-unsupported' },
+  { release: '6.1.0-53-rt-amd64', debian: '12', fix: timens },
   { release: '6.12.115+deb12-cloud-amd64', debian: '12', fix: verity },
   { release: '6.12.115+deb12-amd64', debian: '12', fix: verity },
-  { release: '6.12.115+deb12-rt-amd64', debian: '12', refused: 'kit-flavour-unsupported' },
+  { release: '6.12.107+deb12-rt-amd64', debian: '12', fix: { ...verity, from: '6.12.107-1~deb12u1' } },
   { release: '6.12.117+deb13-cloud-amd64', debian: '13', fix: timer },
   { release: '6.12.117+deb13-amd64', debian: '13', fix: timer },
-  { release: '6.12.117+deb13-rt-amd64', debian: '13', refused: 'kit-flavour-unsupported' },
+  { release: '6.12.111+deb13-rt-amd64', debian: '13', fix: { ...timer, from: '6.12.111-1' } },
 ];

@@ -16,9 +16,7 @@ export interface MatrixRun {
 const wanted = { kit: 180, root: 240, warmRatio: 1.3 } as const;
 
 /** @returns whether every part was done, and nothing is left that nobody explains */
-export function isComplete(kernel: KernelCase, result: KernelResult, causes: Causes): boolean {
-  if ('refused' in kernel) return result.refused?.code === kernel.refused;
-  const { kit, image, placement, fix, warm } = result;
+export function isComplete({ kit, image, placement, fix, warm }: KernelResult, causes: Causes): boolean {
   const explained = placement?.failures.every(failure => explainFailure(failure, causes) !== undefined);
   return explained === true && [kit, image, fix, warm].every(part => part !== undefined);
 }
@@ -40,6 +38,9 @@ export function writeKernelsPage({ command, date, machine, rows, causes }: Matri
       rows.map(([kernel, result]) => overview(kernel, result)),
     ),
     '',
+    'A real-time kernel is built with the patches in debian/patches-rt, which only the Debian part of a source package has. Of those ' +
+      'kernels one is taken for which the archive that this ran on has it.',
+    '',
     ...placements(rows, causes),
     ...fixes(rows),
     ...images(rows),
@@ -50,8 +51,7 @@ export function writeKernelsPage({ command, date, machine, rows, causes }: Matri
 
 function overview(kernel: KernelCase, { placement, fix, refused }: KernelResult): string[] {
   const head = [`\`${kernel.release}\``, fix?.packageVersion ?? kernel.debian];
-  if ('refused' in kernel)
-    return [...head, '–', '–', '–', refused === undefined ? 'not tried' : `no kit: \`${refused.code}\``];
+  if (refused !== undefined) return [...head, '–', '–', '–', `no kit: \`${refused.code}\``];
   return [
     ...head,
     fix === undefined ? '–' : shortCompiler(fix.compiler),
@@ -112,7 +112,7 @@ function whereOf({ unit, object }: PlacementFailure): string {
 
 function fixes(rows: MatrixRun['rows']): string[] {
   const proven = rows.flatMap(([kernel, { fix }]) =>
-    'refused' in kernel || fix === undefined ? [] : [{ release: kernel.release, about: kernel.fix, fix }],
+    fix === undefined ? [] : [{ release: kernel.release, about: kernel.fix, fix }],
   );
   if (proven.length === 0) return [];
   return [
@@ -197,7 +197,7 @@ function refusals(rows: MatrixRun['rows']): string[] {
     if (refused === undefined) continue;
     const said = refused.message.replaceAll(release, 'RELEASE');
     const lines = [
-      `\`kstitch kernel fetch\` ends with [\`${refused.code}\`](diagnostics.md), _${said}_, though their configuration says`,
+      `\`kstitch kernel fetch\` ends with [\`${refused.code}\`](diagnostics.md), _${said}_. Their configuration says`,
       '',
       '```',
       ...refused.config,
@@ -219,13 +219,13 @@ function refusals(rows: MatrixRun['rows']): string[] {
 function times(rows: MatrixRun['rows']): string[] {
   const measured = rows.filter(([, { kit, warm }]) => kit !== undefined || warm !== undefined);
   if (measured.length === 0) return [];
-  const fastest = Math.min(
-    ...measured.flatMap(([{ release }, { warm }]) =>
-      warm === undefined || !release.startsWith('6.1.') ? [] : [median(warm.processorSeconds)],
-    ),
-  );
-  const ratio = (samples: readonly number[]) =>
-    Number.isFinite(fastest) ? (median(samples) / fastest).toFixed(2) : '–';
+  /** Of the 6.1 of the same flavour. */
+  const ratio = (release: string, samples: readonly number[]) => {
+    const base = measured.find(
+      ([other]) => other.release.startsWith('6.1.') && flavourOf(other.release) === flavourOf(release),
+    )?.[1].warm;
+    return base === undefined ? '–' : (median(samples) / median(base.processorSeconds)).toFixed(2);
+  };
   return [
     '## Times',
     '',
@@ -233,7 +233,7 @@ function times(rows: MatrixRun['rows']): string[] {
       'the wall clock shows and the processor time does not. Kit: from nothing but the downloaded packages, beside download and build root ' +
       `(wanted: at most ${wanted.kit} s on two cores of one's own, a root at most ${wanted.root} s); the processor time is of both. ` +
       'Warm build: the same change of fs/proc/meminfo.c on each kernel, median of the runs after the first, and its processor time as a ' +
-      `multiple of the least on 6.1 (wanted: at most ${wanted.warmRatio}).`,
+      `multiple of that on 6.1 of the same flavour (wanted: at most ${wanted.warmRatio}).`,
     '',
     ...table(
       ['kernel', 'kit', 'processor', 'build root', 'warm build', 'processor', 'of 6.1'],
@@ -251,7 +251,7 @@ function times(rows: MatrixRun['rows']): string[] {
           : [
               `${median(warm.seconds).toFixed(1)} s`,
               `${median(warm.processorSeconds).toFixed(1)} s`,
-              ratio(warm.processorSeconds),
+              ratio(release, warm.processorSeconds),
             ]),
       ]),
     ),
@@ -273,6 +273,11 @@ function share(part: number, whole: number): string {
 /** `gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0` is enough in its first and last words. */
 function shortCompiler(compiler: string): string {
   return `${compiler.split(' ')[0]} ${/\((?:Debian )?([^)]*)\)/.exec(compiler)?.[1] ?? ''}`.trim();
+}
+
+/** `6.12.115+deb12-cloud-amd64` is of `cloud-amd64`. */
+function flavourOf(release: string): string {
+  return /-((?:[a-z]+-)?amd64)$/.exec(release)?.[1] ?? '';
 }
 
 function median(samples: readonly number[]): number {

@@ -8,11 +8,12 @@
  *   npm run matrix -- --sample 300 --seed 2         other units
  *   npm run matrix -- --only placement              one part of each: kit, image, placement, fix, warm
  *   npm run matrix -- --fresh                       forget earlier results
+ *   npm run matrix -- --kept                        write down what there is, and find out nothing more
  *
  * A run that was killed goes on where it was. Results are kept by kstitch's own sources; a kit's times by those that make kits.
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -21,8 +22,10 @@ import { lookOf, progressModeOf } from '@kstitch/cli/terminal';
 import { TerminalProgress } from '@kstitch/cli/terminal-progress';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
 import type { Context } from '@kstitch/report/context';
-import { hashOfFiles, hashOfSources, ResultStore } from '../corpus/result-store.ts';
+import { KstitchError } from '@kstitch/report/error';
+import { hashOfFiles, ResultStore } from '../corpus/result-store.ts';
 import { type KernelCase, kernelCases } from './cases.ts';
+import { describeRefusal } from './describe-refusal.ts';
 import { readCauses } from './explain-failure.ts';
 import type { KernelResult } from './kernel-result.ts';
 import { isComplete, writeKernelsPage } from './kernels-page.ts';
@@ -31,7 +34,6 @@ import { measureWarmBuild } from './measure-warm.ts';
 import { placeSample } from './place-sample.ts';
 import { proveFix } from './prove-fix.ts';
 import { readImage } from './read-image.ts';
-import { tryRefused } from './try-refused.ts';
 
 /** Warm builds that are counted. */
 const WARM_RUNS = 3;
@@ -43,6 +45,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     only: { type: 'string' },
     fresh: { type: 'boolean', default: false },
+    kept: { type: 'boolean', default: false },
   },
 });
 const taken = kernelCases.filter(({ release }) => values.kernel === undefined || release === values.kernel);
@@ -76,18 +79,23 @@ const results = await ResultStore.open<{ readonly key: string; readonly result: 
   join(folder, 'results.jsonl'),
   ({ key }) => key,
 );
-const stages = hashOfSources();
+// Kits never change: what makes them decides about their times alone.
+const stages = [
+  'packages/{arch,diff,elf,host,kernel,livepatch,report}/src/**/*.{ts,c,h}',
+  'packages/livepatch/templates/**/*.*',
+  'packages/build/src/{*,{compile,kernel,lines,link,patch}/*}.ts',
+];
 const hashes = {
   kit: hashOfFiles(['packages/build/src/{kit,root}/*.ts']),
-  image: stages,
-  placement: stages,
-  fix: hashOfSources([
+  image: hashOfFiles([...stages, 'matrix/read-image.ts']),
+  placement: hashOfFiles(stages),
+  fix: hashOfFiles([
+    ...stages,
     'packages/vm/src/**/*.{ts,sh}',
-    'matrix/{cases,reproducer}.ts',
+    'matrix/reproducer.ts',
     'matrix/reproducers/*',
   ]),
-  warm: stages,
-  refused: hashOfFiles(['packages/build/src/kit/*.ts', 'matrix/try-refused.ts']),
+  warm: hashOfFiles([...stages, 'matrix/warm-build.patch']),
 };
 
 const rows: (readonly [KernelCase, KernelResult])[] = [];
@@ -99,7 +107,7 @@ const causes = await readCauses();
 const page = writeKernelsPage({
   command: `npm run matrix${values.sample === '200' ? '' : ` -- --sample ${values.sample}`}`,
   date: new Date().toISOString().slice(0, 10),
-  machine: `${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown processor'}`,
+  machine: `${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown processor'}, load average ${loadavg()[2]?.toFixed(0)}`,
   rows,
   causes,
 });
@@ -107,25 +115,29 @@ if (values.kernel === undefined && values.only === undefined)
   await writeFile(fileURLToPath(new URL('../docs/kernels.md', import.meta.url)), page);
 else console.log(page);
 for (const failure of failures) console.error(failure);
-process.exitCode =
-  failures.length === 0 && rows.every(([kernel, result]) => isComplete(kernel, result, causes)) ? 0 : 1;
+process.exitCode = failures.length === 0 && rows.every(([, result]) => isComplete(result, causes)) ? 0 : 1;
 
 /** All parts of one kernel. What fails of one is said at the end, and the others are done. */
 async function examine(kernel: KernelCase): Promise<KernelResult> {
   const { release } = kernel;
-  if ('refused' in kernel)
-    return { refused: await part(release, 'refused', () => tryRefused(context, kernel)) };
+  try {
+    if (!values.kept) await fetchKit(context, release);
+  } catch (error) {
+    // Not kept: the archive decides, and may have it tomorrow.
+    if (!(error instanceof KstitchError) || !error.code.startsWith('kit-')) throw error;
+    return { refused: await describeRefusal(context, release, error) };
+  }
   const work = join(folder, release);
   const sampled = `${release} ${request.sample} ${request.seed}`;
-  const kit = wants('kit') ? await part(release, 'kit', () => measureKit(release, stop.signal)) : undefined;
-  await fetchKit(context, release);
   return {
-    kit,
+    kit: wants('kit') ? await part(release, 'kit', () => measureKit(release, stop.signal)) : undefined,
     image: wants('image') ? await part(release, 'image', () => readImage(release)) : undefined,
     placement: wants('placement')
       ? await part(sampled, 'placement', () => placeSample(context, release, request))
       : undefined,
-    fix: wants('fix') ? await part(release, 'fix', () => proveFix(kernel, work, stop.signal)) : undefined,
+    fix: wants('fix')
+      ? await part(`${release} ${kernel.fix.name}`, 'fix', () => proveFix(kernel, work, stop.signal))
+      : undefined,
     warm: wants('warm')
       ? await part(release, 'warm', async () =>
           measureWarmBuild(release, await warmPatch(), WARM_RUNS, work, stop.signal),
@@ -142,7 +154,7 @@ async function part<T extends object>(
 ): Promise<T | undefined> {
   const key = `${name} ${of} ${hashes[name]}`;
   const kept = results.get(key);
-  if (kept !== undefined) return kept.result as T;
+  if (kept !== undefined || values.kept) return kept?.result as T | undefined;
   try {
     const result = await progress.step(`${of}: ${name}`, work);
     await results.add({ key, result });

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Bundle, parseBundle } from '@kstitch/livepatch/bundle';
 import { parseProof } from '@kstitch/livepatch/proof';
-import type { Fix, ProvenKernel } from './cases.ts';
+import type { Fix, KernelCase } from './cases.ts';
 import type { ProvenFix } from './kernel-result.ts';
 import { makeReproducer } from './reproducer.ts';
 import { buildWords, mustRun, runKstitch } from './run-kstitch.ts';
@@ -18,7 +18,7 @@ const tooSlow: readonly string[] = ['vm-boot-failed', 'vm-guest-unusable', 'vm-q
  * @param directory - where patch, livepatch, proof and logs are left
  */
 export async function proveFix(
-  { release, fix }: ProvenKernel,
+  { release, fix }: KernelCase,
   directory: string,
   signal: AbortSignal,
 ): Promise<ProvenFix> {

@@ -41,6 +41,12 @@ export const requiredPackages = [
   },
   { name: 'diffutils', why: 'compares two kernel versions', purposes: ['kit', 'build'], tools: ['diff'] },
   {
+    name: 'patch',
+    why: 'applies the patches that real-time kernels are built with',
+    purposes: ['kit', 'build'],
+    tools: ['patch'],
+  },
+  {
     name: 'util-linux',
     why: 'ends programs with kstitch, keeps two kstitch apart, enters build roots',
     purposes: ['kit', 'build', 'vm'],

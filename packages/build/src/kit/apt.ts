@@ -18,6 +18,8 @@ const listsMaxAge = 60 * 60 * 1000;
 /** One stanza of `apt-cache show`. */
 export interface AptPackage extends PackageInfo {
   readonly depends: string;
+  /** The source package that it is built from: `linux`. */
+  readonly source: string;
 }
 
 /**
@@ -120,11 +122,41 @@ export class Apt {
   }
 
   /**
+   * @returns the Debian part of a source package, `linux_6.1.187-1.debian.tar.xz`; undefined when the archive does not list it
+   */
+  async showDebianPart(name: string, version: string, signal: AbortSignal): Promise<PackageInfo | undefined> {
+    // 100: no such source package, or not in that version.
+    const { stdout } = await this.#apt('apt-get', addressOfPart(name, version), signal, undefined, [100]);
+    const [, size, sha256] = /^'\S+' \S+\.debian\.tar\.xz (\d+) SHA256:([0-9a-f]{64})$/m.exec(stdout) ?? [];
+    return sha256 === undefined ? undefined : { name, version, size: Number(size), sha256 };
+  }
+
+  /**
    * Downloads a package and files it under its content's SHA-256, where every kit finds it.
    *
    * @returns its path
    */
-  async download(context: Context, wanted: PackageInfo, update: (detail: string) => void): Promise<string> {
+  download(context: Context, wanted: PackageInfo, update: (detail: string) => void): Promise<string> {
+    const { name, version } = wanted;
+    return this.#fetch(context, wanted, ['download', '--print-uris', `${name}=${version}`], update);
+  }
+
+  /** As {@link download}, of what {@link showDebianPart} names. */
+  downloadDebianPart(
+    context: Context,
+    wanted: PackageInfo,
+    update: (detail: string) => void,
+  ): Promise<string> {
+    return this.#fetch(context, wanted, addressOfPart(wanted.name, wanted.version), update);
+  }
+
+  /** @param askAddress - what apt-get is asked with for the address of the file */
+  async #fetch(
+    context: Context,
+    wanted: PackageInfo,
+    askAddress: readonly string[],
+    update: (detail: string) => void,
+  ): Promise<string> {
     const debs = join(cacheDirectory(), 'debs');
     const path = join(debs, `${wanted.sha256}.deb`);
     if (await exists(path)) return path;
@@ -137,12 +169,7 @@ export class Apt {
       await mkdir(debs, { recursive: true });
       const what = `download '${wanted.name}' of version '${wanted.version}'`;
       try {
-        const wantedVersion = `${wanted.name}=${wanted.version}`;
-        const { stdout } = await this.#apt(
-          'apt-get',
-          ['download', '--print-uris', wantedVersion],
-          context.signal,
-        );
+        const { stdout } = await this.#apt('apt-get', askAddress, context.signal);
         const address = /^'([^']+)'/m.exec(stdout)?.[1];
         if (address === undefined)
           throw new KstitchError('kit-download-failed', `${what}: apt names no address for it`);
@@ -281,6 +308,10 @@ Acquire::Languages "none";
 Acquire::Retries "3";
 `;
 
+function addressOfPart(name: string, version: string): readonly string[] {
+  return ['source', '--print-uris', '--download-only', '--diff-only', `${name}=${version}`];
+}
+
 function parseStanza(text: string): readonly AptPackage[] {
   const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(text)?.[1];
   const name = field('Package');
@@ -296,7 +327,8 @@ function parseStanza(text: string): readonly AptPackage[] {
     !/^[0-9a-f]{64}$/.test(sha256)
   )
     return [];
-  return [{ name, version, sha256, size, depends: field('Depends') ?? '' }];
+  const source = field('Source')?.split(' ')[0] ?? name;
+  return [{ name, version, sha256, size, depends: field('Depends') ?? '', source }];
 }
 
 /** apt's status line `dlstatus:1:42.17:Retrieving file 1 of 1 (3s remaining)` in short; other lines as they are. */

@@ -123,3 +123,67 @@ test("a snapshot archive that is not signed with Debian's keys is not believed",
     });
   });
 });
+
+test('a real-time kernel is built with patches that the source package of its version has', async () => {
+  const rt = '6.1.0-55-rt-amd64';
+  const offers: readonly Offer[] = [
+    { name: `linux-image-${rt}`, version },
+    {
+      name: `linux-headers-${rt}`,
+      version,
+      source: 'linux',
+      depends: `linux-headers-6.1.0-55-common-rt (= ${version}), linux-kbuild-6.1 (>= 6.1.190-1)`,
+    },
+    { name: 'linux-headers-6.1.0-55-common-rt', version },
+    source,
+    kbuild,
+  ];
+  const locateRt = (sourceVersion: string) =>
+    withArchive(
+      offers,
+      archive =>
+        debian({
+          snapshot: `${archive.base}/archive/debian/`,
+          apt: new Apt(`archive-${archives++}`, archive.sources),
+          sourceApt: new Apt(`archive-${archives++}`, archive.sources.replace('deb ', 'deb-src ')),
+        }).locate(silentContext(), rt),
+      [{ name: 'linux', version: sourceVersion }],
+    );
+  const { patches, commonHeaders } = await locateRt(version);
+  assert.deepEqual(patches, { name: 'linux', version, size: 2, sha256: 'b'.repeat(64) });
+  assert.equal(commonHeaders.name, 'linux-headers-6.1.0-55-common-rt');
+  await assert.rejects(locateRt('6.1.190-1'), { code: 'kit-package-gone' });
+});
+
+test('a real-time kernel whose name does not tell its Debian release is refused', async () => {
+  const rt = '6.6.0-1-rt-amd64';
+  const offers: readonly Offer[] = [
+    { name: `linux-image-${rt}`, version: '6.6.9-1' },
+    {
+      name: `linux-headers-${rt}`,
+      version: '6.6.9-1',
+      source: 'linux',
+      depends: 'linux-headers-6.6.0-1-common-rt, linux-kbuild-6.6',
+    },
+    { name: 'linux-headers-6.6.0-1-common-rt', version: '6.6.9-1' },
+    { name: 'linux-kbuild-6.6', version: '6.6.9-1' },
+    { name: 'linux-source-6.6', version: '6.6.9-1' },
+  ];
+  const located = withArchive(offers, archive =>
+    debian({ apt: new Apt(`archive-${archives++}`, archive.sources) }).locate(silentContext(), rt),
+  );
+  await assert.rejects(located, { code: 'kit-flavour-unsupported' });
+});
+
+test('a kernel of another Debian release is not one that the archive dropped', async () => {
+  const offers: readonly Offer[] = [
+    { name: 'linux-image-6.12.117+deb12-cloud-amd64', version: '6.12.117-1' },
+  ];
+  const located = withArchive(offers, archive =>
+    debian({ apt: new Apt(`archive-${archives++}`, archive.sources) }).locate(
+      silentContext(),
+      '6.12.111+deb13-cloud-amd64',
+    ),
+  );
+  await assert.rejects(located, { code: 'kit-release-unknown' });
+});

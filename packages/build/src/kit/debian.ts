@@ -1,3 +1,4 @@
+import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import { allSuites, suiteOf } from '../root/suites.ts';
 import { Apt, type AptPackage } from './apt.ts';
@@ -15,6 +16,8 @@ export interface DebianOptions {
   readonly snapshot?: string;
   /** The archive that is asked first, in place of the machine's sources. */
   readonly apt?: Apt;
+  /** The archive of source packages, in place of Debian's own. */
+  readonly sourceApt?: Apt;
 }
 
 /** Debian's kernels through apt. A release that the configured archives no longer have is looked for in a snapshot archive. */
@@ -22,20 +25,26 @@ export function debian(options: DebianOptions = {}): Distribution {
   let apt = options.apt ?? new Apt();
   /** By SHA-256: packages of another Debian release than the machine's. */
   const origins = new Map<string, Apt>();
+  /** By SHA-256: parts of source packages. */
+  const parts = new Map<string, Apt>();
+  let sourceApt = options.sourceApt;
+  const locateIn = (context: Context, release: string) =>
+    locatePackages(apt, release, context.signal, async (name, version) => {
+      sourceApt ??= sourcesFor(release);
+      await sourceApt.refresh(context);
+      const found = await sourceApt.showDebianPart(name, version, context.signal);
+      if (found === undefined) throw packageGone(`${name} (source)`, version, []);
+      parts.set(found.sha256, sourceApt);
+      return found;
+    });
   return {
     releases: async context => {
       await apt.refresh(context);
       return await listReleases(apt, context.signal);
     },
     locate: async (context, release) => {
-      if (/-rt-/.test(release)) {
-        throw new KstitchError(
-          'kit-flavour-unsupported',
-          `find the kernel '${release}': it is built with the real-time patches (debian/patches-rt), which no linux-source package has`,
-        );
-      }
       await apt.refresh(context);
-      let gone = await whyGone(() => locatePackages(apt, release, context.signal));
+      let gone = await whyGone(() => locateIn(context, release));
       if (!(gone instanceof KstitchError)) return gone;
 
       let offered = await listReleases(apt, context.signal);
@@ -45,7 +54,7 @@ export function debian(options: DebianOptions = {}): Distribution {
       if (gone.code === 'kit-release-unknown' && suite !== undefined) {
         apt = new Apt(`suite-${suite.name}`, suite.sources);
         await apt.refresh(context);
-        gone = await whyGone(() => locatePackages(apt, release, context.signal));
+        gone = await whyGone(() => locateIn(context, release));
         if (!(gone instanceof KstitchError)) return gone;
         offered = await listReleases(apt, context.signal);
       }
@@ -68,8 +77,9 @@ export function debian(options: DebianOptions = {}): Distribution {
       if (snapshot === undefined)
         throw gone.code === 'kit-package-gone' ? gone : unknownRelease(release, offered);
       apt = new Apt(snapshot.name, snapshot.sources);
+      sourceApt = new Apt(`${snapshot.name}-source`, asSources(snapshot.sources));
       await apt.refresh(context);
-      return await locatePackages(apt, release, context.signal);
+      return await locateIn(context, release);
     },
     sources: async (context, series, version) => {
       const name = `linux-source-${series}`;
@@ -93,6 +103,7 @@ export function debian(options: DebianOptions = {}): Distribution {
       return newestFirst(own);
     },
     download: (context, wanted, update) =>
+      parts.get(wanted.sha256)?.downloadDebianPart(context, wanted, update) ??
       (origins.get(wanted.sha256) ?? apt).download(context, wanted, update),
   };
 }
@@ -101,7 +112,7 @@ async function listReleases(apt: Apt, signal: AbortSignal): Promise<readonly str
   const names = await apt.names(`^${imagePrefix}[0-9]`, signal);
   return names
     .map(name => name.slice(imagePrefix.length))
-    .filter(release => /^\d+\.\d+\.\d/.test(release) && !/-(dbg|unsigned|template)$|-rt-/.test(release))
+    .filter(release => /^\d+\.\d+\.\d/.test(release) && !/-(dbg|unsigned|template)$/.test(release))
     .toSorted((a, b) => compareDebianVersions(b, a));
 }
 
@@ -118,7 +129,31 @@ async function whyGone(locate: () => Promise<KernelPackages>): Promise<KernelPac
   }
 }
 
-async function locatePackages(apt: Apt, release: string, signal: AbortSignal): Promise<KernelPackages> {
+/** A machine's apt sources seldom name source packages: those of the kernel's own Debian release are asked. */
+function sourcesFor(release: string): Apt {
+  const suite = suiteOf(release);
+  if (suite === undefined) {
+    throw new KstitchError(
+      'kit-flavour-unsupported',
+      `find the kernel '${release}': it is built with real-time patches, and its name does not tell which Debian release has them`,
+    );
+  }
+  return new Apt(`source-${suite.name}`, asSources(suite.sources));
+}
+
+/** @returns lines of sources.list for source packages in place of those for binary ones */
+function asSources(sources: string): string {
+  return sources.replaceAll(/^deb (?:\[arch=\S+ )?/gm, start =>
+    start === 'deb ' ? 'deb-src ' : 'deb-src [',
+  );
+}
+
+async function locatePackages(
+  apt: Apt,
+  release: string,
+  signal: AbortSignal,
+  findPatches: (source: string, version: string) => Promise<PackageInfo>,
+): Promise<KernelPackages> {
   const image = newest(await apt.show(imagePrefix + release, signal));
   if (image === undefined) throw unknownRelease(release, []);
   const { version } = image;
@@ -131,7 +166,7 @@ async function locatePackages(apt: Apt, release: string, signal: AbortSignal): P
   };
   const headers = await exactly(`linux-headers-${release}`);
   const needs = parseDepends(headers.depends);
-  const common = needs.find(need => /^linux-headers-.*-common$/.test(need.name));
+  const common = needs.find(need => /^linux-headers-.*-common(?:-rt)?$/.test(need.name));
   const kbuild = needs.find(need => need.name.startsWith('linux-kbuild-'));
   if (common === undefined || kbuild === undefined) {
     throw new KstitchError(
@@ -151,6 +186,7 @@ async function locatePackages(apt: Apt, release: string, signal: AbortSignal): P
     commonHeaders: plain(await exactly(common.name)),
     kbuild: plain(await nearestKbuild(apt, kbuild.name, kbuild.atLeast ?? version, version, signal)),
     source: plain(await exactly(`linux-source-${series}`)),
+    ...(/-rt-/.test(release) ? { patches: await findPatches(headers.source, version) } : {}),
   };
 }
 
@@ -186,9 +222,13 @@ function parseDepends(depends: string): readonly Need[] {
   });
 }
 
-/** An archive drops old kernels and never gains one between others: only what is older than the newest can have gone. */
+/**
+ * An archive drops old kernels and never gains one between others: only what is older than the newest can have gone. Those of
+ * another Debian release (`+deb12`, `+deb13`) never were there.
+ */
 function mayHaveGone(release: string, offered: readonly string[]): boolean {
   const wanted = releaseForm.exec(release);
+  const madeFor = (name: string) => /\+deb\d+/.exec(name)?.[0];
   if (wanted === null) return false;
   return offered.some(other => {
     const kin = releaseForm.exec(other);
@@ -196,6 +236,7 @@ function mayHaveGone(release: string, offered: readonly string[]): boolean {
       kin !== null &&
       kin[1] === wanted[1] &&
       kin[3] === wanted[3] &&
+      madeFor(other) === madeFor(release) &&
       compareDebianVersions(other, release) > 0
     );
   });

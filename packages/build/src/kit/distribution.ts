@@ -27,6 +27,8 @@ export interface KernelPackages {
   readonly source: PackageInfo;
   /** Package of the compiler that the headers ask for: `gcc-12`. */
   readonly compiler?: string;
+  /** The Debian part of the source package, with the patches that a real-time flavour is built with besides. */
+  readonly patches?: PackageInfo;
 }
 
 /**
@@ -36,7 +38,7 @@ export interface Distribution {
   /** @returns the releases that a kit can be fetched for, newest first */
   releases(context: Context): Promise<readonly string[]>;
   /**
-   * @throws KstitchError - `kit-release-unknown` with the nearest names, `kit-package-gone`, `kit-flavour-unsupported`,
+   * @throws KstitchError - `kit-release-unknown` with the nearest names, `kit-package-gone`,
    *   `kit-snapshot-unreachable`
    */
   locate(context: Context, release: string): Promise<KernelPackages>;
@@ -53,6 +55,12 @@ export interface Distribution {
    * @throws KstitchError - `kit-download-failed`
    */
   download(context: Context, wanted: PackageInfo, update: (detail: string) => void): Promise<string>;
+}
+
+/** @returns the packages, in the order in which a kit and an archive of one name them */
+export function packagesOf(kernel: KernelPackages): readonly PackageInfo[] {
+  const { image, headers, commonHeaders, kbuild, source, patches } = kernel;
+  return [image, headers, commonHeaders, kbuild, source, ...(patches === undefined ? [] : [patches])];
 }
 
 /** @returns what a record says of a package, and no more than that */

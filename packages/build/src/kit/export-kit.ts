@@ -4,7 +4,7 @@ import { KstitchError } from '@kstitch/report/error';
 import { downloadRoot, findRoot, type RootContents } from '../root/build-root.ts';
 import { suiteOf } from '../root/suites.ts';
 import { debian } from './debian.ts';
-import { type KernelPackages, type PackageInfo, plain } from './distribution.ts';
+import { type KernelPackages, type PackageInfo, packagesOf, plain } from './distribution.ts';
 import { downloadPackages, type FetchOptions, openKit } from './kit.ts';
 import { type ArchiveList, type ArchiveSummary, cached, writeArchive } from './kit-archive.ts';
 
@@ -32,7 +32,7 @@ export async function listPackages(
   return {
     release,
     version: kernel.version,
-    packages: [kernel.image, kernel.headers, kernel.commonHeaders, kernel.kbuild, kernel.source],
+    packages: packagesOf(kernel),
     ...(root === undefined ? {} : { root }),
   };
 }
@@ -57,7 +57,7 @@ export async function exportKit(
   options: { readonly root: boolean },
 ): Promise<ArchiveSummary> {
   const kit = await openKit(name);
-  const [image, headers, commonHeaders, kbuild, source] = kit.packages;
+  const [image, headers, commonHeaders, kbuild, source, patches] = kit.packages;
   if (!image || !headers || !commonHeaders || !kbuild || !source) {
     throw new KstitchError(
       'kit-own',
@@ -65,7 +65,15 @@ export async function exportKit(
     );
   }
   const { release, packageVersion: version, series } = kit;
-  const kernel = { release, version, series, image, headers, commonHeaders, kbuild, source };
+  const made = {
+    image,
+    headers,
+    commonHeaders,
+    kbuild,
+    source,
+    ...(patches === undefined ? {} : { patches }),
+  };
+  const kernel = { release, version, series, ...made };
   if (!(await areCached(kit.packages))) {
     const distribution = debian();
     await distribution.locate(context, release);

@@ -189,3 +189,14 @@ test('a build root is made of what the archive holds, never of what an archive e
     });
   }
 });
+
+test('a real-time kernel has its patches in the archive', async () => {
+  // What earlier tests took out of the cache is in the archive that they read.
+  await read(whole);
+  const patches = await makePackage('linux', 'patches');
+  const realTime: ArchiveList = { kernel: { ...kernel, patches } };
+  const path = join(work, 'rt.tar');
+  await writeArchive(silentContext(), path, realTime, cached);
+  assert.deepEqual((await read(await readFile(path))).list, realTime);
+  assert.equal(await readFile(cached(patches), 'utf8'), 'patches');
+});

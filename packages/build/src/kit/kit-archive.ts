@@ -14,7 +14,7 @@ import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import { makeRootOf, type RootContents } from '../root/build-root.ts';
 import type { RootMaker } from '../root/choose-workshop.ts';
-import { type KernelPackages, type PackageInfo, plain } from './distribution.ts';
+import { type KernelPackages, type PackageInfo, packagesOf, plain } from './distribution.ts';
 import { type Kit, makeUnlessThere } from './kit.ts';
 import { makeKit } from './make-kit.ts';
 import { isPackageInfo, parseRoot } from './manifest.ts';
@@ -53,7 +53,7 @@ export async function writeArchive(
   list: ArchiveList,
   pathOf: (info: PackageInfo) => string,
 ): Promise<ArchiveSummary> {
-  const packages = packagesOf(list);
+  const packages = contentsOf(list);
   const hash = createHash('sha256');
   let size = 0;
   await context.progress.step(`write '${basename(path)}'`, update =>
@@ -118,6 +118,7 @@ export async function importKit(
         commonHeaders: cached(kernel.commonHeaders),
         kbuild: cached(kernel.kbuild),
         source: cached(kernel.source),
+        ...(kernel.patches === undefined ? {} : { patches: cached(kernel.patches) }),
       },
       root,
       rootMakerOf(list, path),
@@ -157,7 +158,7 @@ export async function readArchive(
     const text = first?.name === listName && first.size <= maxList ? await joined(reader, first) : undefined;
     const list = text === undefined ? undefined : parseList(text);
     if (list === undefined) throw reader.damaged(`it does not begin with a '${listName}' that kstitch knows`);
-    const packages = packagesOf(list);
+    const packages = contentsOf(list);
     await mkdir(join(cacheDirectory(), 'debs'), { recursive: true });
     for (const [i, info] of packages.entries()) {
       if (signal.aborted) throw interruptedError(`read '${path}'`);
@@ -233,9 +234,8 @@ function nameOf({ sha256 }: PackageInfo): string {
 }
 
 /** @returns every package once, in the order of the archive */
-function packagesOf({ kernel, root }: ArchiveList): readonly PackageInfo[] {
-  const { image, headers, commonHeaders, kbuild, source } = kernel;
-  const all = [image, headers, commonHeaders, kbuild, source, ...(root?.packages ?? [])];
+function contentsOf({ kernel, root }: ArchiveList): readonly PackageInfo[] {
+  const all = [...packagesOf(kernel), ...(root?.packages ?? [])];
   return [...new Map(all.map(info => [info.sha256, info])).values()];
 }
 
@@ -247,18 +247,20 @@ function parseList(text: string): ArchiveList | undefined {
     return undefined;
   }
   if (!isRecord(value) || value['schema'] !== listSchema || !isRecord(value['kernel'])) return undefined;
-  const { release, version, series, image, headers, commonHeaders, kbuild, source } = value['kernel'];
+  const { release, version, series, image, headers, commonHeaders, kbuild, source, patches } =
+    value['kernel'];
   const root = parseRoot(value['root']);
   const isName = (name: unknown): name is string =>
     typeof name === 'string' && /^[0-9][\w.+~:-]{0,63}$/.test(name) && !name.includes('..');
   if (!isName(release) || !isName(version) || !isName(series)) return undefined;
   if (value['root'] !== undefined && root === undefined) return undefined;
-  const infos = [image, headers, commonHeaders, kbuild, source];
+  const infos = [image, headers, commonHeaders, kbuild, source, ...(patches === undefined ? [] : [patches])];
   if (!infos.every(isPackageInfo)) return undefined;
-  const [a, b, c, d, e] = infos.map(plain);
+  const [a, b, c, d, e, f] = infos.map(plain);
   if (a === undefined || b === undefined || c === undefined || d === undefined || e === undefined)
     return undefined;
-  const kernel = { release, version, series, image: a, headers: b, commonHeaders: c, kbuild: d, source: e };
+  const made = { image: a, headers: b, commonHeaders: c, kbuild: d, source: e };
+  const kernel = { release, version, series, ...made, ...(f === undefined ? {} : { patches: f }) };
   return { kernel, ...(root === undefined ? {} : { root }) };
 }
 

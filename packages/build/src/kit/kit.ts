@@ -188,6 +188,7 @@ export async function downloadPackages(
     commonHeaders: await fetch(packages.commonHeaders),
     kbuild: await fetch(packages.kbuild),
     source: await fetch(packages.source),
+    ...(packages.patches === undefined ? {} : { patches: await fetch(packages.patches) }),
   };
 }
 

@@ -8,7 +8,8 @@ import { unpackVmlinuz } from '@kstitch/kernel/vmlinuz';
 import type { Context } from '@kstitch/report/context';
 import { chooseWorkshop, type RootMaker } from '../root/choose-workshop.ts';
 import type { Workshop } from '../root/workshop.ts';
-import { type KernelPackages, plain } from './distribution.ts';
+import { applyFlavourPatches } from './apply-flavour-patches.ts';
+import { type KernelPackages, packagesOf, plain } from './distribution.ts';
 import { type Manifest, manifestName, manifestSchema } from './manifest.ts';
 import { debianVariables, prepareTree } from './prepare-tree.ts';
 import { recordUnits } from './record-units.ts';
@@ -17,7 +18,7 @@ import { decompressXz, unpackPackage, unpackSource } from './unpack.ts';
 /** The packages of one kernel as files. */
 export type PackageFiles = Readonly<
   Record<'image' | 'headers' | 'commonHeaders' | 'kbuild' | 'source', string>
->;
+> & { readonly patches?: string };
 
 /**
  * Fills `root` with everything a kit consists of. The manifest comes last and makes it a kit: it is made where it stays
@@ -55,9 +56,15 @@ export async function makeKit(
 
   // The kernel says itself what it was compiled with.
   const workshop = await chooseWorkshop(context, release, banner, rootMaker);
+  const tree = join(root, 'tree');
   await progress.step('unpack the kernel source', () =>
-    unpackSource(files.source, packages.series, join(root, 'tree'), signal),
+    unpackSource(files.source, packages.series, tree, signal),
   );
+  const { patches } = files;
+  if (patches !== undefined)
+    await progress.step('apply the real-time patches', () =>
+      applyFlavourPatches(patches, 'rt', tree, signal),
+    );
   await finishKit(context, root, {
     release,
     packageVersion: packages.version,
@@ -66,7 +73,7 @@ export async function makeKit(
     headers,
     generated: join(root, headers),
     variables: await debianVariables(join(root, headers), release, packages.version),
-    packages: [packages.image, packages.headers, packages.commonHeaders, packages.kbuild, packages.source],
+    packages: packagesOf(packages),
   });
 }
 

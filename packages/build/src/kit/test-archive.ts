@@ -11,6 +11,14 @@ export interface Offer {
   readonly depends?: string;
   /** What the index says of the package's file; without it there is none. */
   readonly file?: Uint8Array;
+  /** The source package that it was built from. */
+  readonly source?: string;
+}
+
+/** A source package as the archive's index lists it. */
+export interface SourceOffer {
+  readonly name: string;
+  readonly version: string;
 }
 
 export interface Archive {
@@ -32,17 +40,21 @@ export interface Archive {
 export async function withArchive<T>(
   offers: readonly Offer[],
   work: (archive: Archive) => Promise<T>,
+  sources: readonly SourceOffer[] = [],
 ): Promise<T> {
-  const index = offers.map(stanza).join('\n');
+  const indexes = new Map([
+    ['Packages', offers.map(stanza).join('\n')],
+    ['Sources', sources.map(sourceStanza).join('\n')],
+  ]);
   let gone = false;
   let asked = 0;
   const spoiled = new Set<string>();
   const server = createServer((request, response) => {
-    const isIndex = request.url?.endsWith('/Packages') === true;
-    if (isIndex) asked += 1;
+    const index = indexes.get(/\/(Packages|Sources)$/.exec(request.url ?? '')?.[1] ?? '');
+    if (index !== undefined) asked += 1;
     const name = /([^/]+)\.deb$/.exec(request.url ?? '')?.[1] ?? '';
     const file = offers.find(offer => offer.name === name)?.file;
-    const answer = isIndex ? index : file && spoiled.has(name) ? file.map(byte => byte ^ 1) : file;
+    const answer = index ?? (file && spoiled.has(name) ? file.map(byte => byte ^ 1) : file);
     response.statusCode = answer !== undefined && !gone ? 200 : 404;
     response.end(answer !== undefined && !gone ? answer : '');
   });
@@ -81,14 +93,28 @@ export function infoOf({ name, version, file }: Offer): PackageInfo {
 }
 
 function stanza(offer: Offer): string {
-  const { name, version, depends } = offer;
+  const { name, version, depends, source } = offer;
   const { size, sha256 } = infoOf(offer);
   return `Package: ${name}
 Version: ${version}
 Architecture: all
-${depends === undefined ? '' : `Depends: ${depends}\n`}Filename: ./${name}.deb
+${source === undefined ? '' : `Source: ${source}\n`}${depends === undefined ? '' : `Depends: ${depends}\n`}Filename: ./${name}.deb
 Size: ${size}
 SHA256: ${sha256}
 Description: a package
+`;
+}
+
+function sourceStanza({ name, version }: SourceOffer): string {
+  const upstream = version.replace(/-[^-]*$/, '');
+  return `Package: ${name}
+Version: ${version}
+Format: 3.0 (quilt)
+Binary: ${name}-source
+Directory: .
+Checksums-Sha256:
+ ${'a'.repeat(64)} 1 ${name}_${version}.dsc
+ ${'b'.repeat(64)} 2 ${name}_${version}.debian.tar.xz
+ ${'c'.repeat(64)} 3 ${name}_${upstream}.orig.tar.xz
 `;
 }

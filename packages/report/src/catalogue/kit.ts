@@ -23,10 +23,10 @@ export const kitCodes = {
   'kit-flavour-unsupported': {
     kind: 'error',
     meaning:
-      'This kernel flavour is built from more than the linux-source package: for the real-time flavours Debian applies the patches in debian/patches-rt, which only its source package has. Their configuration does have CONFIG_LIVEPATCH.',
+      'The real-time flavours are built with patches that only a Debian source package has (debian/patches-rt), and for this kernel there is no telling which.',
     help: 'use a kernel of the ordinary or the cloud flavour',
     example:
-      "find the kernel '6.1.0-55-rt-amd64': it is built with the real-time patches (debian/patches-rt), which no linux-source package has",
+      "find the kernel '6.6.0-1-rt-amd64': it is built with real-time patches, and its name does not tell which Debian release has them",
   },
   'kit-package-gone': {
     kind: 'error',

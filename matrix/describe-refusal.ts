@@ -2,9 +2,8 @@ import { Apt } from '@kstitch/build/kit/apt';
 import { suiteOf } from '@kstitch/build/root/suites';
 import { run } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
-import type { RefusedKernel } from './cases.ts';
+import type { KstitchError } from '@kstitch/report/error';
 import type { RefusedFetch } from './kernel-result.ts';
-import { runKstitch } from './run-kstitch.ts';
 
 /** What livepatch needs of a configuration (kernel/livepatch/Kconfig), and what makes the flavour another one. */
 const deciding = [
@@ -16,17 +15,19 @@ const deciding = [
   'CONFIG_PREEMPT_RT',
 ];
 
-/** @returns the error that fetching the kit ends with, and what the kernel's own configuration says */
-export async function tryRefused(
+/** @returns why no kit could be made, and what the kernel's own configuration says */
+export async function describeRefusal(
   context: Context,
-  { release, refused }: RefusedKernel,
+  release: string,
+  { code, message, notes }: KstitchError,
 ): Promise<RefusedFetch> {
-  const { json } = await runKstitch(['kernel', 'fetch', release, '--yes'], context.signal);
-  const { code = '', message = '' } = json.error ?? {};
-  if (code !== refused)
-    throw new Error(`kstitch kernel fetch ${release}: '${code}' where '${refused}' was to come`);
   const config = await readShippedConfig(context, release);
-  return { code, message, config: decidingLines(config) };
+  const why = notes.find(note => note.includes('Not Found'))?.trim();
+  return {
+    code,
+    message: why === undefined ? message : `${message} (${why.replace(/ \[IP: .*/, '')})`,
+    config: decidingLines(config),
+  };
 }
 
 /** @returns for each option that decides its line, also when it is not set */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decidingLines } from './try-refused.ts';
+import { decidingLines } from './describe-refusal.ts';
 
 test('an option that is off, or that the kernel does not know, has a line as well', () => {
   const config = [
