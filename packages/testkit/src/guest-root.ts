@@ -39,10 +39,10 @@ export const guestRootScript = `
 /** What the guest wrote, by the names given to `answer`. */
 export interface Answers {
   /** The exit status, and the object that the command wrote. */
-  answer(name: string): { readonly status: number; readonly json: ReturnType<typeof JSON.parse> };
+  answer: (name: string) => { readonly status: number; readonly json: ReturnType<typeof JSON.parse> };
   /** What is no JSON. */
-  lines(name: string): string[];
-  statusOf(name: string): number;
+  lines: (name: string) => string[];
+  statusOf: (name: string) => number;
 }
 
 /** @param log - of the boot, for messages */
