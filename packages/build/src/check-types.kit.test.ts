@@ -66,7 +66,11 @@ test('what is built on it need not be told again, and a review shows it', async 
     bundle.acceptedLayouts.map(({ name, change: words }) => [name, words.split('; ')[0]]),
     [['mb_cache', change]],
   );
-  const other = await editPatch('fs/mbcache.c', '\treturn cache->c_entry_count;\n', '\tbarrier();\n\treturn cache->c_entry_count;\n');
+  const other = await editPatch(
+    'fs/mbcache.c',
+    '\treturn cache->c_entry_count;\n',
+    '\tbarrier();\n\treturn cache->c_entry_count;\n',
+  );
   const review = await reviewPatch(silentContext(), {
     patches: [{ name: 'b.patch', bytes: Buffer.from(other, 'latin1') }],
     on: [bundle],
