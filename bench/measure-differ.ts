@@ -7,6 +7,8 @@ import { runTimed, type TimedRun } from './run-timed.ts';
 import { differSample, type SampleUnit } from './sample.ts';
 
 const child = fileURLToPath(new URL('differ-child.ts', import.meta.url));
+/** As packages/cli/bin/kstitch starts node. */
+const nodeFlags = ['--max-semi-space-size=16', '--heap-growing-percent=50'];
 const launcher = fileURLToPath(new URL('../packages/cli/bin/kstitch', import.meta.url));
 /** A pass over the sample in a process that has seen it before: what the compiler of node makes of the code by then. */
 const warmPasses = 5;
@@ -132,8 +134,16 @@ async function inChild(
   passes: number,
   indices: readonly number[],
 ): Promise<DifferFigures> {
-  const words = [process.execPath, child, kit.release, mode, String(passes), ...indices.map(String)];
+  const words = [
+    process.execPath,
+    ...nodeFlags,
+    child,
+    kit.release,
+    mode,
+    String(passes),
+    ...indices.map(String),
+  ];
   const { status, stdout } = await runTimed(words);
-  if (status !== 0) throw new Error(`${words.slice(1, 5).join(' ')} ended with ${status}`);
+  if (status !== 0) throw new Error(`${words.slice(1, 7).join(' ')} ended with ${status}`);
   return JSON.parse(stdout) as DifferFigures;
 }

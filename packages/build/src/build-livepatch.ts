@@ -263,7 +263,13 @@ export async function makeLivepatch(
 
   // Held against the kernel once more, by code that knows nothing of how it was made. It wants every module that
   // something is looked up in.
-  for (const { object } of plan.references) if (object !== VMLINUX) await kernel.module(object);
+  await kernel.hold(
+    new Set([
+      ...units.map(({ object }) => object),
+      ...plan.objects.map(({ name }) => name),
+      ...plan.references.map(({ object }) => object),
+    ]),
+  );
   stopOnRefusals(checkLivepatch(module, plan, kernel.world));
 
   // And against what the compiler made of the source, by code that shares none with all of the above.

@@ -228,8 +228,14 @@ class Comparer {
    * (`__UNIQUE_ID_alias337`) or have no name (`.pci_fixup_final`), so they are counted by what they hold.
    */
   #checkTables(): void {
-    const before = tableEntries(this.#before);
-    const after = tableEntries(this.#after);
+    // Nearly all are what they were, under the same name.
+    const kept = new Set<Atom>();
+    for (const [ours, theirs] of this.#correlation.beforeOf) {
+      if (ours.kept === undefined || ours.section.name !== theirs.section.name) continue;
+      if (this.#sameness.same(theirs, ours)) kept.add(ours).add(theirs);
+    }
+    const before = tableEntries(this.#before, kept);
+    const after = tableEntries(this.#after, kept);
     for (const [verb, ours, theirs] of [
       ['adds', after, before],
       ['removes', before, after],
@@ -305,10 +311,10 @@ function publicNames(unit: Unit): Map<string, Atom> {
   return names;
 }
 
-function tableEntries(unit: Unit): Map<string, Atom[]> {
+function tableEntries(unit: Unit, but: ReadonlySet<Atom>): Map<string, Atom[]> {
   const entries = new Map<string, Atom[]>();
   for (const atom of unit.atoms) {
-    if (atom.kept === undefined) continue;
+    if (atom.kept === undefined || but.has(atom)) continue;
     const key = `${atom.section.name} ${baseName(atom.name)} ${contentKey(atom)}`;
     const list = entries.get(key);
     if (list === undefined) entries.set(key, [atom]);

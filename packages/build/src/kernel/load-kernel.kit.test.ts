@@ -23,9 +23,11 @@ test('loadKernel() reads sizes, names and banner of the shipped kernel', () => {
   );
 });
 
-test('loadKernel() hands out shipped modules, and refuses one that the kernel does not ship', async () => {
+test('loadKernel() hands out shipped modules, keeps those that are held, and refuses one that the kernel does not ship', async () => {
   const dummy = await kernel.module('dummy');
   assert.equal(dummy.named('dummy_setup').length, 1);
+  assert.equal(kernel.world.shippedModule('dummy'), undefined);
+  await kernel.hold(['dummy', 'vmlinux']);
   assert.notEqual(kernel.world.shippedModule('dummy'), undefined);
   await assert.rejects(kernel.module('nouveau'), { code: 'module-absent' });
 });

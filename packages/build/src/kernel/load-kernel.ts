@@ -39,9 +39,16 @@ export interface ShippedKernel {
   readonly vmlinux: ShippedVmlinux;
   /** @throws KstitchError - `module-absent` when the kernel ships none of that name */
   module(name: string): Promise<ShippedModule>;
+  /**
+   * Makes {@link world} know modules, `vmlinux` among the names or not: of the hundred that a header reaches, no more are kept
+   * in memory than what is asked about again.
+   *
+   * @throws KstitchError - `module-absent`
+   */
+  hold(names: Iterable<string>): Promise<void>;
   /** @returns what a unit of that object may refer to */
   symbolsFor(object: ShippedVmlinux | ShippedModule): KernelSymbols;
-  /** Modules are those read so far. */
+  /** Modules are those held. */
   readonly world: KernelWorld;
 }
 
@@ -69,16 +76,18 @@ export async function loadKernel(kit: Kit): Promise<ShippedKernel> {
   const builtinNames = parseModulePaths(builtin.toString('latin1')).map(moduleNameOf);
 
   const vmlinux = new ShippedVmlinux(image, kallsyms, ftraceSites);
-  const files = new Map<string, ElfFile>();
+  const held = new Map<string, ElfFile>();
+  // Units of one module come one after the other.
+  let last: { readonly name: string; readonly file: ElfFile } | undefined;
   const readModule = async (name: string): Promise<ElfFile> => {
     const path = modulePaths.get(name);
     if (path === undefined) {
       throw new KstitchError('module-absent', `kernel ${kit.release} ships no module '${name}'`);
     }
-    const known = files.get(name);
+    const known = last?.name === name ? last.file : held.get(name);
     if (known !== undefined) return known;
     const file = readElf(await readPerhapsCompressed(join(paths.modulesDirectory, path)), path);
-    files.set(name, file);
+    last = { name, file };
     return file;
   };
   return {
@@ -92,6 +101,9 @@ export async function loadKernel(kit: Kit): Promise<ShippedKernel> {
     kallsyms,
     vmlinux,
     module: async name => new ShippedModule(name, await readModule(name)),
+    hold: async names => {
+      for (const name of names) if (name !== vmlinux.name) held.set(name, await readModule(name));
+    },
     symbolsFor: shipped => ({ shipped, vmlinux, exporterOf: name => exporterOf(symvers, name) }),
     world: {
       release: kit.release,
@@ -99,7 +111,7 @@ export async function loadKernel(kit: Kit): Promise<ShippedKernel> {
       symvers,
       layout,
       ftraceSites,
-      shippedModule: name => files.get(name),
+      shippedModule: name => held.get(name),
     },
   };
 }

@@ -287,14 +287,19 @@ class UnitReader {
       ({ index }) => this.#treatment(index).kind === 'chunks' || this.#gaps.has(index),
     );
     if (!isCut.includes(true)) return;
+    // Few symbols lead there, and every relocation is looked at.
+    const leads = Uint8Array.from(this.#file.symbols, ({ section }) =>
+      section !== undefined && isCut[section.index] === true ? 1 : 0,
+    );
     for (const section of this.#file.sections) {
       const { kind } = this.#treatment(section.index);
       // The replacement of an alternative says how long it is.
       const isTable = kind === 'entries' && section.name !== '.altinstructions';
       if (kind !== 'code' && kind !== 'init' && !isTable) continue;
       for (const relocation of this.#relocations[section.index] ?? []) {
+        if (leads[relocation.r_sym] !== 1) continue;
         const symbol = this.#file.symbols[relocation.r_sym];
-        if (symbol?.section === undefined || isCut[symbol.section.index] !== true) continue;
+        if (symbol?.section === undefined) continue;
         const from = isTable ? undefined : this.#atomAround(section, relocation.r_offset);
         const bias =
           from === undefined ? 0 : this.#bias(from, relocation.r_type, relocation.r_offset - from.offset);
@@ -638,7 +643,9 @@ function stringEnd(section: Section, start: number): number {
 function placelessSymbols(file: ElfFile): Map<string, string> {
   const symbols = new Map<string, string>();
   for (const symbol of file.symbols) {
-    const { name, bind, st_shndx, st_value, st_size } = symbol;
+    const { st_shndx } = symbol;
+    if (symbol.section !== undefined || st_shndx === SHN.UNDEF) continue;
+    const { name, bind, st_value, st_size } = symbol;
     if (bind === STB.LOCAL || name === '' || name.startsWith('__crc_')) continue;
     if (st_shndx === SHN.ABS) symbols.set(name, `the value 0x${st_value.toString(16)}`);
     if (st_shndx === SHN.COMMON) symbols.set(name, `${st_size} bytes`);
