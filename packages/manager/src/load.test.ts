@@ -125,7 +125,11 @@ test('an interrupted load is reversed as well', { skip }, async t => {
 test('somebody else who reverses it is told', { skip }, async t => {
   const manager = await enabling(t);
   t.after(finishWhenReversed(manager.machine, pipeName, '0'));
-  setTimeout(() => manager.machine.write(`/sys/kernel/livepatch/${pipeName}/enabled`, '0'), 100);
+  const timer = setInterval(() => {
+    if (journalOf(manager).length > 0)
+      manager.machine.write(`/sys/kernel/livepatch/${pipeName}/enabled`, '0');
+  }, 10);
+  t.after(() => clearInterval(timer));
   const request = requestFor(recordOf('pipe'), { drop: [ext4Name], timeoutSeconds: 60 });
   const error = await failure(loadLivepatch(silentContext(), manager, request));
   assert.equal(error.code, 'load-reversed');

@@ -99,7 +99,11 @@ test('a disabling that does not end is reversed, with who was in the way, and st
 test('somebody else who enables it again is told', async t => {
   const manager = recordedManager(t, 'disabling-task');
   t.after(finishWhenReversed(manager.machine, pipeName, '1'));
-  setTimeout(() => manager.machine.write(`/sys/kernel/livepatch/${pipeName}/enabled`, '1'), 100);
+  const timer = setInterval(() => {
+    if (manager.journal.read().entries.length > 0)
+      manager.machine.write(`/sys/kernel/livepatch/${pipeName}/enabled`, '1');
+  }, 10);
+  t.after(() => clearInterval(timer));
   await assert.rejects(unload(manager, pipeName), { code: 'unload-reversed' });
 });
 
