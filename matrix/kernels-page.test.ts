@@ -68,8 +68,8 @@ function result(failures: readonly PlacementFailure[], warm: number): KernelResu
   };
 }
 
-function page(rows: MatrixRun['rows'], causes: MatrixRun['causes'] = {}): string[] {
-  const run = { command: 'npm run matrix', date: '2026-11-24', machine: '2 cores', rows, causes };
+function page(rows: MatrixRun['rows'], causes: MatrixRun['causes'] = {}, kept = false): string[] {
+  const run = { command: 'npm run matrix', date: '2026-11-24', machine: '2 cores', kept, rows, causes };
   return writeKernelsPage(run).split('\n');
 }
 
@@ -130,4 +130,10 @@ test('a kernel is complete when every part was done and every failure has its ca
   assert.equal(isComplete({ ...whole, kit: undefined }, causes), false);
   const refused = { code: 'kit-package-gone', message: '', config: [] };
   assert.equal(isComplete({ refused }, {}), false);
+});
+
+test('a page of earlier results says that it is one', () => {
+  const says = (kept: boolean) =>
+    page([], {}, kept).some(line => line.startsWith('- Put together of what earlier'));
+  assert.deepEqual([says(true), says(false)], [true, false]);
 });

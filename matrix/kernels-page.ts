@@ -8,6 +8,8 @@ export interface MatrixRun {
   readonly date: string;
   /** What it ran on. */
   readonly machine: string;
+  /** Whether nothing was found out for this page alone. */
+  readonly kept: boolean;
   readonly rows: readonly (readonly [KernelCase, KernelResult])[];
   readonly causes: Causes;
 }
@@ -22,7 +24,7 @@ export function isComplete({ kit, image, placement, fix, warm }: KernelResult, c
 }
 
 /** @returns docs/kernels.md */
-export function writeKernelsPage({ command, date, machine, rows, causes }: MatrixRun): string {
+export function writeKernelsPage({ command, date, machine, kept, rows, causes }: MatrixRun): string {
   return [
     '<!-- Written by `npm run matrix`. -->',
     '',
@@ -32,6 +34,11 @@ export function writeKernelsPage({ command, date, machine, rows, causes }: Matri
     '',
     `- Command: \`${command}\``,
     `- Date: ${date}, ${machine}`,
+    ...(kept
+      ? [
+          '- Put together of what earlier runs found out, part by part and not all with the same state of kstitch',
+        ]
+      : []),
     '',
     ...table(
       ['kernel', 'Debian', 'compiler', 'units placed', 'fix', 'proven'],

@@ -105,7 +105,10 @@ progress.close();
 
 const causes = await readCauses();
 const page = writeKernelsPage({
-  command: `npm run matrix${values.sample === '200' ? '' : ` -- --sample ${values.sample}`}`,
+  command: ['npm run matrix', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])]
+    .filter(word => word !== '--fresh')
+    .join(' '),
+  kept: values.kept,
   date: new Date().toISOString().slice(0, 10),
   machine: `${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown processor'}, load average ${loadavg()[2]?.toFixed(0)}`,
   rows,
