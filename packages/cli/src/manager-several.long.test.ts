@@ -22,7 +22,7 @@ test('a newer livepatch replaces, an older one is refused, a full disk keeps non
     ext4,
     both: [pipe, ext4],
     state1: example('system-state.patch'),
-    state2: example('system-state-next.patch'),
+    state2: [example('system-state.patch'), example('system-state-next.patch')],
   });
   const bytes = (path: string) => files[path] ?? new Uint8Array();
   const record = JSON.parse(Buffer.from(bytes(`/${names.ext4}.json`)).toString('utf8'));

@@ -99,7 +99,7 @@ async function unpackKmod(directory: string) {
   await run('apt-get', ['download', '-q', 'kmod', 'libkmod2'], { cwd: debs });
   for (const name of await readdir(debs)) await run('dpkg-deb', ['-x', join(debs, name), unpacked]);
   for (const name of ['insmod', 'rmmod', 'modinfo']) await symlink('/bin/kmod', join(names, name));
-  const libraries = join(unpacked, 'lib/x86_64-linux-gnu');
+  const libraries = join(unpacked, 'usr/lib/x86_64-linux-gnu');
   // The library is named too for what it needs itself.
   return { programs: [join(unpacked, 'bin/kmod'), join(libraries, 'libkmod.so.2')], libraries, names };
 }
