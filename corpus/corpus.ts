@@ -1,7 +1,7 @@
 /**
  * `npm run corpus`: what kstitch makes of fixes that none of us wrote. Every .c file that differs between two Debian kernels and is
- * compiled for a flavour becomes a livepatch of its own, or a reason why not; the livepatches are loaded in virtual machines; the
- * table is docs/coverage.md.
+ * compiled for a flavour becomes a livepatch of its own, or a reason why not; the livepatches are loaded in virtual machines; each
+ * run has its part of docs/coverage.md.
  *
  *   npm run corpus -- --from 6.1.190-1 --to 6.1.192-1 --kernel 6.1.0-54-cloud-amd64
  *   npm run corpus -- … --sample 40 --seed 1     some of the files; the table is only printed
@@ -25,7 +25,7 @@ import { cacheDirectory } from '@kstitch/host/cache-directory';
 import { writeAtomically } from '@kstitch/host/files';
 import type { Context } from '@kstitch/report/context';
 import { buildAll } from './build-pool.ts';
-import { writeCoverage } from './coverage-page.ts';
+import { putPart, writeCoverage } from './coverage-page.ts';
 import { drawSample, type FileDifference, isBuilt, splitDelta } from './differing-files.ts';
 import type { FileResult } from './file-result.ts';
 import { type LoadResult, loadModules, type ModuleToLoad } from './load-modules.ts';
@@ -102,7 +102,7 @@ const modules = await readModules(current);
 if (!values['no-load']) await loadMissing();
 progress.close();
 
-const page = writeCoverage({
+const part = writeCoverage({
   from,
   to,
   release,
@@ -122,8 +122,14 @@ const page = writeCoverage({
     }),
   ),
 });
-if (wholeCorpus) await writeFile(fileURLToPath(new URL('../docs/coverage.md', import.meta.url)), page);
-else console.log(page);
+if (wholeCorpus) {
+  const path = fileURLToPath(new URL('../docs/coverage.md', import.meta.url));
+  const page = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  await writeFile(path, putPart(page, part));
+} else console.log(part);
 
 /** What a person found who held refusals against the source, in the repository; none of a pair that nobody looked at. */
 async function readChecked(): Promise<ReadonlyMap<string, string>> {

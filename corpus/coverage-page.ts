@@ -32,7 +32,29 @@ const meanings = {
   error: 'kstitch failed, or its result and the second opinion differ',
 } as const satisfies Record<(typeof outcomes)[number], string>;
 
-/** @returns docs/coverage.md */
+/** Stands before each run's part of the page, with the command that wrote it. */
+const partBegin = '<!-- Written by `';
+
+const head = `# Coverage
+
+What kstitch makes of fixes that none of us wrote: the difference of each file between two of Debian's kernels, as a livepatch alone.
+`;
+
+/**
+ * @param page - docs/coverage.md as it is, undefined when there is none
+ * @param part - from {@link writeCoverage}
+ * @returns the page with the part in the place of what the same command wrote earlier, or behind the others
+ */
+export function putPart(page: string | undefined, part: string): string {
+  const parts = (page ?? '').split(partBegin).slice(1);
+  const body = part.slice(partBegin.length);
+  const command = (text: string) => text.slice(0, text.indexOf('\n'));
+  const earlier = parts.findIndex(text => command(text) === command(body));
+  const all = earlier < 0 ? [...parts, body] : parts.with(earlier, body);
+  return [`${head}\n`, ...all.map(text => `${text.trimEnd()}\n\n`)].join(partBegin).trimEnd().concat('\n');
+}
+
+/** @returns a run's part of docs/coverage.md */
 export function writeCoverage(coverage: Coverage): string {
   const { results, loads } = coverage;
   const of = (outcome: FileResult['outcome']) => results.filter(result => result.outcome === outcome);
@@ -44,9 +66,9 @@ export function writeCoverage(coverage: Coverage): string {
   const compiled = results.length - of('does not compile alone').length;
   const carried = built.length - failedLoads.length - stalled.length + of('no difference').length;
   const sections = [
-    `<!-- Written by \`${coverage.command}\`. -->
+    `${partBegin}${coverage.command}\`. -->
 
-# Coverage
+## ${coverage.from} to ${coverage.to}, ${coverage.release}
 
 Every .c file that differs between the Debian kernels ${coverage.from} and ${coverage.to} and that
 ${coverage.release} is built from; the difference of each file made into a livepatch alone.
@@ -90,7 +112,7 @@ function writeCodes(results: readonly FileResult[]): string {
   const rows = byCode
     .toSorted(([a, x], [b, y]) => y.length - x.length || (a < b ? -1 : 1))
     .map(([code, list]) => `| ${code} | ${list.length} | ${list.map(({ file }) => file).join(', ')} |`);
-  return `## Refusals by code\n\n| code | files | which |\n|---|---|---|\n${rows.join('\n')}\n`;
+  return `### Refusals by code\n\n| code | files | which |\n|---|---|---|\n${rows.join('\n')}\n`;
 }
 
 function writeFindings(title: string, results: readonly FileResult[]): string {
@@ -98,7 +120,7 @@ function writeFindings(title: string, results: readonly FileResult[]): string {
   const rows = results.map(
     ({ file, code, findings }) => `| ${file} | ${code} | ${cell(showFirst(findings))} |`,
   );
-  return `## ${title}\n\n| file | code | first finding |\n|---|---|---|\n${rows.join('\n')}\n`;
+  return `### ${title}\n\n| file | code | first finding |\n|---|---|---|\n${rows.join('\n')}\n`;
 }
 
 function showFirst(findings: FileResult['findings']): string {
@@ -115,19 +137,19 @@ function writeRefused(results: readonly FileResult[], checked: ReadonlyMap<strin
       `| ${file} | ${cell(showFirst(findings))} | ${cell(checked.get(file) ?? `not checked (${code})`)} |`,
   );
   const done = results.filter(({ file }) => checked.has(file)).length;
-  return `## Refused\n\n${done} of ${results.length} were held against the source by hand.\n\n| file | first finding | checked |\n|---|---|---|\n${rows.join('\n')}\n`;
+  return `### Refused\n\n${done} of ${results.length} were held against the source by hand.\n\n| file | first finding | checked |\n|---|---|---|\n${rows.join('\n')}\n`;
 }
 
 function writeFailedLoads(loads: readonly LoadResult[]): string {
   if (loads.length === 0) return '';
   const rows = loads.map(({ module, words }) => `| ${module} | ${cell(words.join('; '))} |`);
-  return `## Built, and failed in the virtual machine\n\n| module | what |\n|---|---|\n${rows.join('\n')}\n`;
+  return `### Built, and failed in the virtual machine\n\n| module | what |\n|---|---|\n${rows.join('\n')}\n`;
 }
 
 function writeStalled(loads: readonly LoadResult[]): string {
   if (loads.length === 0) return '';
   const rows = loads.map(({ module, stalledBy }) => `| ${module} | ${cell(stalledBy.join(', '))} |`);
-  return `## Loaded, and the transition did not end
+  return `### Loaded, and the transition did not end
 
 A kernel thread of an idle machine sleeps in the function that is replaced, and the kernel moves no task whose stack it is on.
 The transition was reversed and the livepatch removed, with nothing in the kernel log against it.
@@ -140,7 +162,7 @@ ${rows.join('\n')}
 
 function writeNames(title: string, results: readonly FileResult[]): string {
   if (results.length === 0) return '';
-  return `## ${title}\n\n${results.map(({ file }) => `- ${file}`).join('\n')}\n`;
+  return `### ${title}\n\n${results.map(({ file }) => `- ${file}`).join('\n')}\n`;
 }
 
 function writeBuilt(results: readonly FileResult[], loads: ReadonlyMap<string, LoadResult>): string {
@@ -154,7 +176,7 @@ function writeBuilt(results: readonly FileResult[], loads: ReadonlyMap<string, L
       load === undefined || !load.ok ? '' : load.applied.length > 0 ? ', in force' : ', target absent';
     return `| ${file} | ${module.objects.join(', ')} | ${module.functions} | ${module.klpRelocations} | ${module.unload} | ${state}${force} |`;
   });
-  return `## Built\n\n| file | patches | functions | klp relocations | unload | loaded |\n|---|---|---|---|---|---|\n${rows.join('\n')}\n`;
+  return `### Built\n\n| file | patches | functions | klp relocations | unload | loaded |\n|---|---|---|---|---|---|\n${rows.join('\n')}\n`;
 }
 
 /** Where the time of a build goes, by kind of step; steps run beside each other. */
@@ -169,7 +191,7 @@ function writeTimes(results: readonly FileResult[]): string {
       ([kind, seconds]) => `| ${kind} | ${seconds.toFixed(0)} | ${(seconds / results.length).toFixed(2)} |`,
     );
   const total = results.reduce((sum, { seconds }) => sum + seconds, 0);
-  return `## Time\n\nWall time of the builds, two at a time: ${total.toFixed(0)} s, ${(total / Math.max(1, results.length)).toFixed(1)} s a file.\n\n| step | s | s a file |\n|---|---|---|\n${rows.join('\n')}\n`;
+  return `### Time\n\nWall time of the builds, two at a time: ${total.toFixed(0)} s, ${(total / Math.max(1, results.length)).toFixed(1)} s a file.\n\n| step | s | s a file |\n|---|---|---|\n${rows.join('\n')}\n`;
 }
 
 function percent(part: number, whole: number): string {
