@@ -65,9 +65,10 @@ export async function findAffectedUnits(
   // Text alone may tell that there are too many, and the compiler need not be asked about anything.
   if (own.size + includers.size > maxUnits) {
     const certain = await findCertainIncluders(kit.paths.tree, index.graph, database, included, maxUnits);
-    const units = new Map([...own.values(), ...certain].map(unit => [unit.object, unit]));
-    if (units.size > maxUnits)
-      stopOnRefusals([...findings, tooMany(reach, sorted(units.values()), maxUnits)]);
+    const found = new Map([...own.values(), ...certain].map(unit => [unit.object, unit]));
+    // What the patch changes itself is in the list in any case.
+    const units = [...found.values()].slice(0, Math.max(own.size, maxUnits + 1));
+    if (units.length > maxUnits) stopOnRefusals([...findings, tooMany(reach, sorted(units), maxUnits)]);
   }
 
   // What no livepatch reaches comes first: it ends the run whatever else the patch does.
@@ -190,10 +191,9 @@ function decidesBuild(path: string): Diagnostic {
 
 function tooMany(
   { own, includers, outOfReach, included }: Reach,
-  found: readonly UnitCommand[],
+  units: readonly UnitCommand[],
   maxUnits: number,
 ): Diagnostic {
-  const units = found.slice(0, maxUnits + 1);
   const candidates = new Set([...own.keys(), ...includers.keys()]).size;
   const headers = [...included].map(path => `'${path}'`).join(', ');
   const notes = units.map(unit => unit.source);
