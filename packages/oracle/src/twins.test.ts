@@ -63,6 +63,24 @@ test('findTwins() takes a function for changed of which only a table entry diffe
   assert.deepEqual(await changedBetween(source(1), source(2)), ['f']);
 });
 
+test('findTwins() knows that an alternative of no bytes does not hold those that follow it', {
+  skip,
+}, async () => {
+  const alternative = (name: string, code: string) => `
+    void ${name}(void) {
+      asm volatile("661: nop\\n662:\\n.pushsection .altinstr_replacement,\\"ax\\"\\n663: ${code}\\n664:\\n.popsection\\n"
+        ".pushsection .altinstructions,\\"a\\"\\n.long 661b - ., 663b - .\\n.word 7\\n.byte 662b - 661b, 664b - 663b\\n.popsection");
+    }`;
+  const nothing = alternative('a', '');
+  const fence = alternative('b', 'lfence');
+  const pause = alternative('c', 'pause');
+  assert.deepEqual(await changedBetween(nothing + fence + pause, nothing + pause + fence), []);
+  assert.deepEqual(
+    await changedBetween(nothing + fence, alternative('a', 'pause') + alternative('b', 'mfence')),
+    ['a', 'b'],
+  );
+});
+
 test('findTwins() tells static locals of one name apart by who refers to them', { skip }, async () => {
   const use = (name: string) => `int ${name}(void) { static int count; return g("${name}", count++); }`;
   const before = await sideOf(compiled(user(use('a') + use('b'))));
