@@ -19,14 +19,12 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type BuildGround, readGround } from '@kstitch/build/build-livepatch';
 import { kernelDelta } from '@kstitch/build/delta';
-import { lookOf, progressModeOf } from '@kstitch/cli/terminal';
-import { TerminalProgress } from '@kstitch/cli/terminal-progress';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
 import { writeAtomically } from '@kstitch/host/files';
-import type { Context } from '@kstitch/report/context';
 import { buildAll } from './build-pool.ts';
 import { putPart, writeCoverage } from './coverage-page.ts';
 import { drawSample, type FileDifference, isBuilt, splitDelta } from './differing-files.ts';
+import { openDriverContext } from './driver-context.ts';
 import type { FileResult } from './file-result.ts';
 import { type LoadResult, loadModules, type ModuleToLoad } from './load-modules.ts';
 import { hashOfSources, ResultStore } from './result-store.ts';
@@ -61,20 +59,8 @@ if (from === undefined || to === undefined || release === undefined) {
 }
 const wholeCorpus = sample === undefined && positionals.length === 0;
 
-const stop = new AbortController();
-// Whatever is under way ends with it; what is done is kept.
-const interrupt = () => {
-  stop.abort();
-  process.exit(130);
-};
-process.once('SIGINT', interrupt);
-process.once('SIGTERM', interrupt);
-const progress = new TerminalProgress({
-  mode: progressModeOf(process.stderr, process.env),
-  write: text => void process.stderr.write(text),
-  look: () => lookOf(process.stderr, process.env),
-});
-const context: Context = { progress, signal: stop.signal, diagnostics: [] };
+const context = openDriverContext();
+const { progress } = context;
 
 const folder = join(cacheDirectory(), 'corpus', `${from}_${to}_${release}`);
 const modulesFolder = join(folder, 'modules');
@@ -174,7 +160,7 @@ async function buildMissing(): Promise<void> {
       release: release ?? '',
       outputDirectory: modulesFolder,
       workers: availableParallelism(),
-      signal: stop.signal,
+      signal: context.signal,
     };
     await buildAll(missing, options, async answer => {
       await results.add({ ...answer, kstitch });

@@ -17,10 +17,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { readGround } from '@kstitch/build/build-livepatch';
 import { sampleUnits } from '@kstitch/build/verify-kernel';
-import { lookOf, progressModeOf } from '@kstitch/cli/terminal';
-import { TerminalProgress } from '@kstitch/cli/terminal-progress';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
 import { testRelease } from '@kstitch/testkit/kit';
+import { openDriverContext } from './driver-context.ts';
 import { hashOfSources, ResultStore } from './result-store.ts';
 import { writeSelfDiffPage } from './self-diff-page.ts';
 import type { SelfDiffAnswer, SelfDiffJob } from './self-diff-worker.ts';
@@ -43,20 +42,9 @@ const { values } = parseArgs({
 const { kernel: release, all, write } = values;
 const seed = Number(values.seed);
 
-const stop = new AbortController();
-const interrupt = () => {
-  stop.abort();
-  process.exit(130);
-};
-process.once('SIGINT', interrupt);
-process.once('SIGTERM', interrupt);
-const progress = new TerminalProgress({
-  mode: progressModeOf(process.stderr, process.env),
-  write: text => void process.stderr.write(text),
-  look: () => lookOf(process.stderr, process.env),
-});
-
-const { database } = await readGround({ progress, signal: stop.signal, diagnostics: [] }, release);
+const context = openDriverContext();
+const { progress } = context;
+const { database } = await readGround(context, release);
 const sample = all ? Number.MAX_SAFE_INTEGER : Number(values.units);
 const units = sampleUnits(database, { sample, seed });
 
@@ -101,7 +89,7 @@ async function compareMissing(): Promise<void> {
         workers: availableParallelism(),
         maxTime: MAX_TIME,
         maxJobs: MAX_JOBS,
-        signal: stop.signal,
+        signal: context.signal,
         lost: ({ object }, { hung, seconds, words }) => ({
           object,
           outcome: 'error',

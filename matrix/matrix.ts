@@ -18,11 +18,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { fetchKit } from '@kstitch/build/kit/kit';
-import { lookOf, progressModeOf } from '@kstitch/cli/terminal';
-import { TerminalProgress } from '@kstitch/cli/terminal-progress';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
-import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
+import { openDriverContext } from '../corpus/driver-context.ts';
 import { hashOfFiles, ResultStore } from '../corpus/result-store.ts';
 import { type KernelCase, kernelCases } from './cases.ts';
 import { describeRefusal } from './describe-refusal.ts';
@@ -57,20 +55,8 @@ if (taken.length === 0) {
 const request = { sample: Number(values.sample), seed: Number(values.seed) };
 const wants = (part: string) => values.only === undefined || values.only === part;
 
-const stop = new AbortController();
-// Whatever is under way ends with it; what is done is kept.
-const interrupt = () => {
-  stop.abort();
-  process.exit(130);
-};
-process.once('SIGINT', interrupt);
-process.once('SIGTERM', interrupt);
-const progress = new TerminalProgress({
-  mode: progressModeOf(process.stderr, process.env),
-  write: text => void process.stderr.write(text),
-  look: () => lookOf(process.stderr, process.env),
-});
-const context: Context = { progress, signal: stop.signal, diagnostics: [] };
+const context = openDriverContext();
+const { progress } = context;
 
 const folder = join(cacheDirectory(), 'matrix');
 if (values.fresh) await rm(folder, { recursive: true, force: true });
@@ -133,17 +119,17 @@ async function examine(kernel: KernelCase): Promise<KernelResult> {
   const work = join(folder, release);
   const sampled = `${release} ${request.sample} ${request.seed}`;
   return {
-    kit: wants('kit') ? await part(release, 'kit', () => measureKit(release, stop.signal)) : undefined,
+    kit: wants('kit') ? await part(release, 'kit', () => measureKit(release, context.signal)) : undefined,
     image: wants('image') ? await part(release, 'image', () => readImage(release)) : undefined,
     placement: wants('placement')
       ? await part(sampled, 'placement', () => placeSample(context, release, request))
       : undefined,
     fix: wants('fix')
-      ? await part(`${release} ${kernel.fix.name}`, 'fix', () => proveFix(kernel, work, stop.signal))
+      ? await part(`${release} ${kernel.fix.name}`, 'fix', () => proveFix(kernel, work, context.signal))
       : undefined,
     warm: wants('warm')
       ? await part(release, 'warm', async () =>
-          measureWarmBuild(release, await warmPatch(), WARM_RUNS, work, stop.signal),
+          measureWarmBuild(release, await warmPatch(), WARM_RUNS, work, context.signal),
         )
       : undefined,
   };
@@ -163,7 +149,7 @@ async function part<T extends object>(
     await results.add({ key, result });
     return result;
   } catch (error) {
-    if (stop.signal.aborted) throw error;
+    if (context.signal.aborted) throw error;
     failures.push(`${of}: ${name}: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
   }

@@ -87,8 +87,11 @@ export async function runTier(
       for (const file of killStuckChildren(limit))
         print(`killed, for it did not end within ${limit} s: ${relative(root, file)}`);
     }, LOOK_EVERY);
-    for await (const event of stream) reader.read(event as TestEvent);
-    clearInterval(look);
+    try {
+      for await (const event of stream) reader.read(event as TestEvent);
+    } finally {
+      clearInterval(look);
+    }
   });
   const took = ((performance.now() - begin) / 1000).toFixed(1);
   print(`${tier} tests: ${formatTotals(totals)}, ${files.length} files in ${took} s`);

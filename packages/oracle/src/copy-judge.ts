@@ -6,7 +6,13 @@ import type { Spot } from './klp-arrays.ts';
 import type { ObjectText, TextRelocation, TextSection } from './object-text.ts';
 import { spotKey } from './pairing.ts';
 import type { Nameless, ReferenceJudge } from './reference-judge.ts';
-import { type BranchSite, branchNop, type OwnedEntry, type TableName } from './special-tables.ts';
+import {
+  type BranchSite,
+  branchNop,
+  meaningInEntry,
+  type OwnedEntry,
+  type TableName,
+} from './special-tables.ts';
 
 /** Bytes of a unit and the bytes of the module that should be a copy of them. */
 export interface Copy {
@@ -141,17 +147,11 @@ export class CopyJudge {
     if (theirs === undefined) return 'is missing';
     if (theirs.type !== ours.type) return `is ${theirs.type}, and was compiled as ${ours.type}`;
     const parts = unit.after.unit;
-    const meant = parts.meaning(from.section, ours);
-    // Replacements of alternatives follow each other without names: how long one is stands in the entry's last byte.
-    const isReplacement = copy.table === '.altinstructions' && meant.kind === 'nameless';
-    const size = isReplacement
-      ? (parts.object.bytes(from.section, from.start + from.size - 1, 1)[0] ?? 0)
-      : 0;
     return this.#references.judge({
       unit,
       isCode: copy.table !== undefined || isBranchField(parts.object, from.section, ours.offset),
       sameNameless: (nameless, spot) => this.#judgeNameless(unit, nameless, spot),
-      meaning: isReplacement ? { ...meant, size } : meant,
+      meaning: meaningInEntry(parts, copy.table, from, ours),
       distance: parts.distance(from.section, ours),
       relocation: theirs,
     });

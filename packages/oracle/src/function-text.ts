@@ -4,7 +4,7 @@
  */
 import { isMadeForOnePlace, unnumbered } from './compiler-names.ts';
 import type { TextSection } from './object-text.ts';
-import type { OwnedEntry, UnitTables } from './special-tables.ts';
+import { meaningInEntry, type TableName, type UnitTables } from './special-tables.ts';
 import type { Meaning, Part, UnitParts } from './unit-parts.ts';
 
 /** Steps from one nameless thing to another at most: only a damaged object has more. */
@@ -26,30 +26,21 @@ export class FunctionText {
   of(part: Part): string {
     const lines = [this.#region(part.section, part.start, part.size, 0)];
     for (const entry of this.#tables.of.get(part) ?? []) {
-      lines.push(`${entry.table} ${entry.at}: ${this.#entry(entry)}`);
+      const { table, section, at, offset, size } = entry;
+      lines.push(`${table} ${at}: ${this.#region(section, offset, size, 0, table)}`);
     }
     for (const { kind, name, at } of this.#tables.constants.get(part) ?? [])
       lines.push(`constant ${at}: ${kind} ${name}`);
     return lines.join('\n');
   }
 
-  /**
-   * An alternative that is replaced by nothing points at all the same, at where another's replacement begins; its last byte is the
-   * replacement's length (arch/x86/include/asm/alternative.h, `struct alt_instr`).
-   */
-  #entry({ table, section, offset, size }: OwnedEntry): string {
-    const { object } = this.#unit;
-    if (table !== '.altinstructions' || object.bytes(section, offset + size - 1, 1)[0] !== 0)
-      return this.#region(section, offset, size, 0);
-    return `${this.#region(section, offset, 4, 0)}${object.bytes(section, offset + 8, size - 8).toString('latin1')}`;
-  }
-
-  #region(section: TextSection, start: number, size: number, depth: number): string {
+  #region(section: TextSection, start: number, size: number, depth: number, table?: TableName): string {
     const { object } = this.#unit;
     const parts = [object.bytes(section, start, size).toString('latin1')];
     if (depth > maxDepth) return parts.join('');
     for (const relocation of object.relocationsIn(section.index, start, size)) {
-      const meaning = this.meaning(this.#unit.meaning(section, relocation), depth);
+      const meant = meaningInEntry(this.#unit, table, { section, start, size }, relocation);
+      const meaning = this.meaning(meant, depth);
       parts.push(`\n ${relocation.offset - start} ${relocation.type} ${meaning}`);
     }
     return parts.join('');

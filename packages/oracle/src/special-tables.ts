@@ -5,7 +5,7 @@
  */
 import { type BootConstant, readBootConstants } from './boot-constants.ts';
 import { type ObjectText, type TextRelocation, type TextSection, unreadable } from './object-text.ts';
-import type { Part, UnitParts } from './unit-parts.ts';
+import type { Meaning, Part, UnitParts } from './unit-parts.ts';
 
 /** Relocations in one entry. */
 const relocationsPerEntry = {
@@ -92,6 +92,25 @@ export function cutTable(
     entries.push({ table, section, offset, size: length, relocations });
   }
   return entries;
+}
+
+/**
+ * What a relocation in a table's entry means. Replacements of alternatives follow each other without names, and one of no bytes points
+ * at where another's begins: how long each is stands in the entry's last byte (arch/x86/include/asm/alternative.h,
+ * `struct alt_instr`).
+ *
+ * @param table - undefined for what is no table
+ * @param size - bytes of the entry
+ */
+export function meaningInEntry(
+  unit: UnitParts,
+  table: TableName | undefined,
+  { section, start, size }: { readonly section: TextSection; readonly start: number; readonly size: number },
+  relocation: TextRelocation,
+): Meaning {
+  const meaning = unit.meaning(section, relocation);
+  if (table !== '.altinstructions' || meaning.kind !== 'nameless') return meaning;
+  return { ...meaning, size: unit.object.bytes(section, start + size - 1, 1)[0] ?? 0 };
 }
 
 /** A static branch, as `__jump_table` of the compiled unit knows it. */

@@ -1,14 +1,11 @@
-import { createHash } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { SHN } from '@kstitch/elf/constants';
 import { readElf } from '@kstitch/elf/read';
-import { cacheDirectory } from '@kstitch/host/cache-directory';
 import { readPerhapsCompressed } from '@kstitch/host/compressed-file';
-import { fileError, writeAtomically } from '@kstitch/host/files';
 import { interruptedError } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
+import { keptIndex } from '../kept-index.ts';
 import type { ShippedKernel } from './load-kernel.ts';
 
 /** Raised when what is read out of the modules changes. */
@@ -47,20 +44,13 @@ export async function openImportIndex(
   context: Context,
   { kit, modulePaths }: Pick<ShippedKernel, 'kit' | 'modulePaths'>,
 ): Promise<ImportIndex> {
-  const inputs = [indexSchema, kit.release, kit.packageVersion, kit.paths.modulesDirectory];
-  const key = createHash('sha256').update(JSON.stringify(inputs)).digest('hex');
-  const folder = join(cacheDirectory(), 'import-index');
-  const file = join(folder, `${key}.json`);
-  let stored = parseStored(await readFile(file, 'utf8').catch(() => undefined));
-  if (stored === undefined) {
-    stored = await context.progress.step('read what the modules import', update =>
-      readImports(context, kit.paths.modulesDirectory, modulePaths, update),
-    );
-    await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-      throw fileError(`write '${folder}'`, error);
-    });
-    await writeAtomically(file, JSON.stringify(stored));
-  }
+  const { release, packageVersion, paths } = kit;
+  const inputs = [indexSchema, release, packageVersion, paths.modulesDirectory];
+  const stored = await keptIndex('import-index', inputs, isStored, () =>
+    context.progress.step('read what the modules import', update =>
+      readImports(context, paths.modulesDirectory, modulePaths, update),
+    ),
+  );
   return new ImportIndex(stored);
 }
 
@@ -92,17 +82,6 @@ async function readImports(
     update(`${at} of ${modules.length} modules`);
   }
   return { modules: modules.map(([name]) => name), importers: Object.fromEntries(importers) };
-}
-
-/** @returns undefined where nothing is stored, or nothing that could be used: the index is made anew then */
-function parseStored(text: string | undefined): StoredIndex | undefined {
-  if (text === undefined) return undefined;
-  try {
-    const value: unknown = JSON.parse(text);
-    return isStored(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function isStored(value: unknown): value is StoredIndex {

@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheDirectory } from '@kstitch/host/cache-directory';
-import { fileError, writeAtomically } from '@kstitch/host/files';
+import { fileError } from '@kstitch/host/files';
 import { interruptedError } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
 import type { CompileDatabase } from '../compile/compile-database.ts';
 import type { KernelTree } from '../compile/kernel-tree.ts';
+import { keptIndex } from '../kept-index.ts';
 import { IncludeGraph, IncludeNames } from './include-graph.ts';
 import { readIncludes } from './include-lines.ts';
 import { isKbuildRecord, type KbuildRecord, readKbuildRecord } from './kbuild-records.ts';
@@ -40,31 +39,12 @@ export async function openSourceIndex(
   database: CompileDatabase,
 ): Promise<SourceIndex> {
   const inputs = [indexSchema, kit.release, kit.packageVersion, kit.paths.tree];
-  const key = createHash('sha256').update(JSON.stringify(inputs)).digest('hex');
-  const folder = join(cacheDirectory(), 'source-index');
-  const file = join(folder, `${key}.json`);
-  let stored = parseStored(await readFile(file, 'utf8').catch(() => undefined));
-  if (stored === undefined) {
-    stored = await context.progress.step('read what the source includes', async update =>
+  const stored = await keptIndex('source-index', inputs, isStored, () =>
+    context.progress.step('read what the source includes', async update =>
       scanSource(context, kit, database, update),
-    );
-    await mkdir(folder, { recursive: true }).catch((error: unknown) => {
-      throw fileError(`write '${folder}'`, error);
-    });
-    await writeAtomically(file, JSON.stringify(stored));
-  }
+    ),
+  );
   return { graph: new IncludeGraph(stored.paths, stored.includes), records: stored.records };
-}
-
-/** @returns undefined where nothing is stored, or nothing that could be used: the index is made anew then */
-function parseStored(text: string | undefined): StoredIndex | undefined {
-  if (text === undefined) return undefined;
-  try {
-    const value: unknown = JSON.parse(text);
-    return isStored(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function isStored(value: unknown): value is StoredIndex {
