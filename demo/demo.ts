@@ -112,7 +112,7 @@ function tell(livepatch: Bundle, { bare, patched, kernel }: Proof): void {
     `  npx kstitch inspect ${shown(modulePath)}`,
     `  npx kstitch build YOUR.patch --kernel ${kernel.release} --name my-fix -o out`,
     `  on a machine that runs ${kernel.release}, as root:`,
-    `  insmod ${shown(modulePath)}`,
+    `  npx kstitch load ${shown(modulePath)}`,
   );
 }
 
