@@ -27,3 +27,20 @@ test('ResultStore writes each result at once, as one line', async () => {
   await appendFile(path, '');
   assert.equal((await open(path)).get('a.c')?.n, 1);
 });
+
+test('ResultStore knows which of several keys came last', async () => {
+  const path = join(root, 'last.jsonl');
+  const store = await open(path);
+  for (const [file, n] of [
+    ['a 1', 1],
+    ['a 2', 2],
+    ['b 3', 3],
+    ['a 1', 4],
+  ] as const)
+    await store.add({ file, n });
+  for (const each of [store, await open(path)]) {
+    assert.equal(each.newest('a ')?.n, 4);
+    assert.equal(each.newest('b ')?.n, 3);
+    assert.equal(each.newest('c '), undefined);
+  }
+});

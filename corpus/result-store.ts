@@ -24,7 +24,7 @@ export class ResultStore<T extends object> {
     const text = await readFile(path, 'utf8').catch(() => '');
     for (const line of text.split('\n')) {
       const result = parseLine(line) as T | undefined;
-      if (result !== undefined) store.#results.set(keyOf(result), result);
+      if (result !== undefined) store.#keep(result);
     }
     // What follows a half-written line must not become part of it.
     if (text !== '' && !text.endsWith('\n')) await appendFile(path, '\n');
@@ -35,8 +35,21 @@ export class ResultStore<T extends object> {
     return this.#results.get(key);
   }
 
+  /** @returns of the results whose keys begin like that the one that came last */
+  newest(begin: string): T | undefined {
+    const key = [...this.#results.keys()].findLast(each => each.startsWith(begin));
+    return key === undefined ? undefined : this.#results.get(key);
+  }
+
+  #keep(result: T): void {
+    const key = this.#keyOf(result);
+    // A map keeps the place of a key that it has.
+    this.#results.delete(key);
+    this.#results.set(key, result);
+  }
+
   async add(result: T): Promise<void> {
-    this.#results.set(this.#keyOf(result), result);
+    this.#keep(result);
     await appendFile(this.#path, `${JSON.stringify(result)}\n`);
   }
 }

@@ -8,7 +8,7 @@
  *   npm run matrix -- --sample 300 --seed 2         other units
  *   npm run matrix -- --only placement              one part of each: kit, image, placement, fix, warm
  *   npm run matrix -- --fresh                       forget earlier results
- *   npm run matrix -- --kept                        write down what there is, and find out nothing more
+ *   npm run matrix -- --kept                        write down what was found out last, whatever kstitch it was
  *
  * A run that was killed goes on where it was. Results are kept by kstitch's own sources; a kit's times by those that make kits.
  */
@@ -53,7 +53,10 @@ if (taken.length === 0) {
   process.exit(64);
 }
 const request = { sample: Number(values.sample), seed: Number(values.seed) };
-const wants = (part: string) => values.only === undefined || values.only === part;
+if (!Number.isInteger(request.sample) || request.sample < 1 || !Number.isInteger(request.seed)) {
+  process.stderr.write('--sample and --seed take whole numbers\n');
+  process.exit(64);
+}
 
 const context = openDriverContext();
 const { progress } = context;
@@ -77,12 +80,19 @@ const hashes = {
   placement: hashOfFiles(stages),
   fix: hashOfFiles([
     ...stages,
-    'packages/vm/src/**/*.{ts,sh}',
-    'matrix/reproducer.ts',
+    'packages/{cli,vm}/src/**/*.{ts,sh}',
+    'matrix/{prove-fix,reproducer,run-kstitch}.ts',
     'matrix/reproducers/*',
+    'demo/reproducer.sh',
   ]),
   warm: hashOfFiles([...stages, 'matrix/warm-build.patch']),
 };
+
+if (values.only !== undefined && !(values.only in hashes)) {
+  process.stderr.write(`no part '${values.only}'; there are ${Object.keys(hashes).join(', ')}\n`);
+  process.exit(64);
+}
+const wants = (part: string) => values.only === undefined || values.only === part;
 
 const rows: (readonly [KernelCase, KernelResult])[] = [];
 const failures: string[] = [];
@@ -125,7 +135,9 @@ async function examine(kernel: KernelCase): Promise<KernelResult> {
       ? await part(sampled, 'placement', () => placeSample(context, release, request))
       : undefined,
     fix: wants('fix')
-      ? await part(`${release} ${kernel.fix.name}`, 'fix', () => proveFix(kernel, work, context.signal))
+      ? await part(`${release} ${JSON.stringify(kernel.fix)}`, 'fix', () =>
+          proveFix(kernel, work, context.signal),
+        )
       : undefined,
     warm: wants('warm')
       ? await part(release, 'warm', async () =>
@@ -142,7 +154,7 @@ async function part<T extends object>(
   work: () => Promise<T>,
 ): Promise<T | undefined> {
   const key = `${name} ${of} ${hashes[name]}`;
-  const kept = results.get(key);
+  const kept = values.kept ? results.newest(`${name} ${of} `) : results.get(key);
   if (kept !== undefined || values.kept) return kept?.result as T | undefined;
   try {
     const result = await progress.step(`${of}: ${name}`, work);

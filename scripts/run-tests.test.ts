@@ -82,3 +82,11 @@ test('a file that does not end is killed, named, and has failed; the others coun
   assert.match(printed, /^FAILED: loops\.test\.mjs/m);
   assert.match(printed, /^FAILED: open\.test\.mjs/m);
 });
+
+test('a limit that is no number is refused', () => {
+  const runner = join(import.meta.dirname, 'test.ts');
+  const { status, stderr } = spawnSync(process.execPath, [runner, 'no-such-test', '--seconds', 'soon'], {
+    encoding: 'utf8',
+  });
+  assert.deepEqual([status, stderr.trim()], [64, "--seconds takes a number, not 'soon'"]);
+});

@@ -46,6 +46,10 @@ if (import.meta.main) {
     options: { filter: { type: 'string' }, seconds: { type: 'string' } },
   });
   const seconds = values.seconds === undefined ? undefined : Number(values.seconds);
+  if (seconds !== undefined && !(seconds > 0)) {
+    console.error(`--seconds takes a number, not '${values.seconds}'`);
+    process.exit(64);
+  }
   const totals = await runTests(positionals, values.filter, seconds);
   console.log(formatTotals(totals));
   // Nothing run is nothing tested: a mistyped word must not look like success.
