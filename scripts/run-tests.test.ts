@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 
 /** Runs test files of these contents as `npm run test:unit` would, in a process of its own: node's runner does not nest. */
@@ -66,10 +66,14 @@ test('nothing run is no success', () => {
   assert.deepEqual([status, totals], [1, '0 passed, 0 failed, 0 skipped']);
 });
 
-test('a file that does not end is killed, named, and has failed; the others count', () => {
+test('a file that does not end is killed with all that it started, named, and has failed; the others count', t => {
+  const note = join(mkdtempSync(join(tmpdir(), 'kstitch-run-tests-')), 'pid');
+  t.after(() => rmSync(dirname(note), { recursive: true }));
   const { status, totals, printed } = runFiles(
     {
-      'loops.test.mjs': `import { test } from 'node:test'; test('loops', () => { for (;;); });`,
+      'loops.test.mjs': `
+        import { test } from 'node:test'; import { spawn } from 'node:child_process'; import { writeFileSync } from 'node:fs';
+        test('loops', () => { writeFileSync('${note}', String(spawn('sleep', ['300']).pid)); for (;;); });`,
       'open.test.mjs': `import { test } from 'node:test'; test('fine', () => {}); setInterval(() => {}, 9);`,
       'fine.test.mjs': `import { test } from 'node:test'; test('fine', () => {});`,
     },
@@ -81,6 +85,7 @@ test('a file that does not end is killed, named, and has failed; the others coun
   assert.match(printed, /^killed, for it did not end within 2 s: loops\.test\.mjs/m);
   assert.match(printed, /^FAILED: loops\.test\.mjs/m);
   assert.match(printed, /^FAILED: open\.test\.mjs/m);
+  assert.equal(isRunning(readFileSync(note, 'utf8')), false);
 });
 
 test('a limit that is no number is refused', () => {
@@ -90,3 +95,9 @@ test('a limit that is no number is refused', () => {
   });
   assert.deepEqual([status, stderr.trim()], [64, "--seconds takes a number, not 'soon'"]);
 });
+
+/** A process that nobody has waited for yet is dead all the same. */
+function isRunning(pid: string): boolean {
+  const path = `/proc/${pid}/stat`;
+  return existsSync(path) && !/\) Z /.test(readFileSync(path, 'latin1'));
+}
