@@ -53,6 +53,16 @@ test('a run that ends, with one boot id and its log', async () => {
   assert.deepEqual(run.splats, []);
 });
 
+test('nothing that is said is lost when processes end meanwhile', async () => {
+  const { frames } = await boot(`
+child=0; while [ $child -lt 400 ]; do usleep $((child * 5000)) & child=$((child + 1)); done
+number=0; while [ $number -lt 6000 ]; do emit "number $number"; number=$((number + 1)); done
+finish
+`);
+  const numbers = new Set(frames.flatMap(({ kind, name }) => (kind === 'number' ? [name] : [])));
+  assert.equal(numbers.size, 6000);
+});
+
 test('a kernel that crashes, a machine that restarts, a step that hangs', async () => {
   const [crashed, restarted, hung] = await Promise.all([
     boot('step a\necho c >/proc/sysrq-trigger\n', { name: 'crash' }),

@@ -17,9 +17,11 @@ exec </dev/null 9>/dev/ttyS1
 stty -F /dev/ttyS1 raw -opost -echo
 exec >&9 2>&9
 
-# emit KIND REST…: one line for kstitch. The line break before it ends whatever a script left unfinished.
+# emit KIND REST…: one line for kstitch. The line break before it ends whatever a script left unfinished. The end of a child
+# interrupts a write to a terminal, and ash does not write again (setsignal() of shell/ash.c: SIGCHLD is caught, without
+# SA_RESTART).
 emit() {
-	printf '\n@%s %s\n' "$NONCE" "$*" >&9
+	until printf '\n@%s %s\n' "$NONCE" "$*" >&9; do :; done
 }
 
 # text KEY: standard input, line by line.
