@@ -63,6 +63,25 @@ test('placeUnit() refuses the same code with other initial data', () => {
   assert.deepEqual(findings(source, source.replace('count = 3', 'count = 4')), ['run-pre-mismatch']);
 });
 
+test('placeUnit() does not mind what data say that another unit replaces', () => {
+  const unit = (banner: string) => `
+    extern const char banner[], version[];
+    const char version[] = "a version";
+    const char __attribute__((weak)) banner[] = "${banner}";
+    char __attribute__((weak)) alone[8] = "${banner}";
+    const char *first(int x) { return x ? banner : version; }
+    void second(void) { alone[1] = 0; }`;
+  const placed = (others: string) =>
+    placeUnit(compileUnit(unit('#1 SMP')), linkSmallKernel(unit('# SMP'), [others]), x86_64);
+  const strong = placed('const char banner[] = "#1 SMP, later"; char alone[8] = "later";');
+  assert.deepEqual(strong.diagnostics, []);
+  assert.equal(strong.placement.figures.overridden, 2);
+  assert.deepEqual(
+    placed(rest).diagnostics.map(d => [d.code, d.place.symbol]),
+    [['run-pre-mismatch', 'banner']],
+  );
+});
+
 test('placeUnit() refuses a unit with a function that the kernel lacks', () => {
   assert.deepEqual(findings(source, `${source} int third(int x) { return x; }`), ['run-pre-missing']);
 });

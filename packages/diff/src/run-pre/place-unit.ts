@@ -119,7 +119,9 @@ class UnitPlacer {
     if (candidates === undefined) return;
     if (candidates.length > 1) candidates = candidates.filter(base => this.#fits(atoms, base));
     const base = candidates[0];
-    if (candidates.length === 1 && base !== undefined) {
+    // Data of that name, and not these: another unit's.
+    const isOther = base !== undefined && anchors.length === 0 && isData(named) && !this.#fits(atoms, base);
+    if (candidates.length === 1 && base !== undefined && !isOther) {
       this.#setBase(section, base);
       for (const atom of named) if (isWeak(atom)) this.#noteOverridden(atom, base);
       return;
@@ -184,6 +186,9 @@ class UnitPlacer {
     for (const atom of this.#sections.get(section) ?? []) {
       if (atom.kind === 'function') this.#figures.functions += 1;
       else if (atom.name !== '') this.#figures.objects += 1;
+      // Data of which nobody sees this copy may differ: init/version.c was compiled before the build had its number, and its
+      // banner is replaced by that of init/version-timestamp.c.
+      if (atom.kind === 'object' && this.#overridden.has(atom)) continue;
       const difference = this.#firstDifference(atom, base + atom.offset);
       if (difference !== undefined) {
         this.#mismatch(atom, difference, this.#describeBytes(atom, base + atom.offset, difference));
@@ -432,6 +437,10 @@ class UnitPlacer {
 
 /** Bytes of NOPs that objtool may have given a symbol of their own before a function. */
 const maxPadding = 64;
+
+function isData(atoms: readonly Atom[]): boolean {
+  return atoms.every(({ kind }) => kind === 'object');
+}
 
 function isWeak(atom: Atom): boolean {
   return atom.symbol?.bind === STB.WEAK;
