@@ -37,6 +37,21 @@ test('symbols of one address stand as kallsyms has them: weak, provided, undersc
   );
 });
 
+test('a name in a section that is not loaded is kept where nm has no letter for it, not in a debug section', {
+  skip,
+}, () => {
+  const source = [
+    '.text\nf: nop',
+    '.section .data_nosave,"w",@progbits\nnosave: .byte 1',
+    '.section .debug_x,"",@progbits\ndebug: .byte 1\n',
+  ].join('\n');
+  const types = new Map([...(readSymtab(link(source)) ?? [])].map(({ type, name }) => [name, type]));
+  assert.deepEqual(
+    ['f', 'nosave', 'debug'].map(name => types.get(name)),
+    ['t', '?', undefined],
+  );
+});
+
 test('what kallsyms leaves out is left out', { skip }, () => {
   const left = [
     '$x',

@@ -62,11 +62,13 @@ interface Entry {
   readonly address: bigint;
 }
 
-/** @returns the letter that nm prints; undefined for what nm or kallsyms leaves out: undefined, absolute, files, sections */
+/** @returns what nm prints; undefined for what nm or kallsyms leaves out: undefined, absolute, files, sections, debug sections */
 function typeOf({ type, bind, st_shndx, section }: ElfSymbol): string | undefined {
   if (type === STT.FILE || type === STT.SECTION || st_shndx === SHN.ABS || section === undefined)
     return undefined;
-  if (!hasFlag(section.sh_flags, SHF.ALLOC)) return undefined;
+  // In a section that is not loaded: nm knows debug sections as such, and has no letter for one that would be written to, as
+  // .data_nosave is where nothing is in it. kallsyms keeps those.
+  if (!hasFlag(section.sh_flags, SHF.ALLOC)) return hasFlag(section.sh_flags, SHF.WRITE) ? '?' : undefined;
   if (bind === STB.WEAK) return type === STT.OBJECT ? 'V' : 'W';
   const letter = letterOf(section.sh_type, section.sh_flags);
   return bind === STB.LOCAL ? letter : letter.toUpperCase();
