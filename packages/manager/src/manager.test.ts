@@ -20,6 +20,37 @@ test('the grace time counts from when the livepatch was disabled, in this boot, 
   assert.equal(of('c'), undefined);
 });
 
+test('whatever was done with a livepatch after it was disabled leaves open since when it is', t => {
+  const { journal, kernel } = recordedManager(t, 'bare');
+  const of = (name: string) => disabledAt(journal.read().entries, kernel.bootId, name);
+  const unload = (name: string) => {
+    beginAction(journal, kernel, 'unload', name, []).end('disabled');
+    assert.notEqual(of(name), undefined);
+  };
+  unload('a');
+  beginAction(journal, kernel, 'load', 'b', []).end('attested');
+  assert.notEqual(of('a'), undefined, 'another livepatch is loaded');
+  // Its time was that of the first unload, while another one replaced it since.
+  beginAction(journal, kernel, 'load', 'a', []).end('attested');
+  assert.equal(of('a'), undefined);
+  for (const action of ['force', 'unload', 'reload'] as const) {
+    unload(action);
+    beginAction(journal, kernel, action, action, []);
+    assert.equal(of(action), undefined);
+  }
+  // A reload puts back what it disabled.
+  const reload = beginAction(journal, kernel, 'reload', 'c', [], 'loop');
+  reload.step('disabled');
+  assert.notEqual(of('c'), undefined);
+  reload.step('inserted');
+  assert.equal(of('c'), undefined);
+  // One that was removed is there again only because somebody loaded it by hand.
+  const removed = beginAction(journal, kernel, 'unload', 'd', []);
+  removed.step('disabled');
+  removed.end('removed');
+  assert.equal(of('d'), undefined);
+});
+
 test('two actions never go on at once', async t => {
   const manager = recordedManager(t, 'bare');
   const order: string[] = [];

@@ -79,17 +79,15 @@ function findState({ machine, stateDirectory: directory }: Manager, entry: Journ
   return readLivepatch(machine, livepatch)?.phase ?? 'not loaded';
 }
 
-/** @returns when the livepatch was disabled, as far as this boot's journal knows; milliseconds since 1970 */
+/**
+ * @returns when the livepatch was disabled, in milliseconds since 1970; undefined when nobody knows: anything that was done with it
+ *   later, or that the journal does not tell the end of, may have put it into force again
+ */
 export function disabledAt(
   entries: readonly JournalEntry[],
   bootId: string,
   name: string,
 ): number | undefined {
-  const last = entries.findLast(
-    entry =>
-      entry.boot === bootId &&
-      entry.livepatch === name &&
-      (entry.result === 'disabled' || entry.result === 'reversed'),
-  );
-  return last === undefined ? undefined : Date.parse(last.at);
+  const last = entries.findLast(({ boot, livepatch }) => boot === bootId && livepatch === name);
+  return last?.result === 'disabled' || last?.result === 'reversed' ? Date.parse(last.at) : undefined;
 }

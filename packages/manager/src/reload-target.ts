@@ -84,7 +84,7 @@ export async function reloadTarget(
     // Beyond this point the livepatch is out of force; neither Ctrl-C nor a failure may leave it so.
     const { progress, diagnostics } = context;
     const steady: Context = { progress, diagnostics, signal: new AbortController().signal };
-    const attestation = await putBack(steady, manager, plan, request, action, disabled ?? since);
+    const attestation = await putBack(steady, manager, plan, request, action, disabled);
     action.end('restored');
     if (failure !== undefined) throw failure;
     return {
@@ -131,14 +131,16 @@ async function putBack(
   { target, livepatch }: ReloadPlan,
   { timeoutSeconds, graceSeconds }: ReloadRequest,
   action: JournalAction,
-  disabled: number,
+  /** Fixed here where nobody knows it: each look would begin the grace time anew. */
+  disabled: number = Date.now(),
 ): Promise<Attestation | undefined> {
   const fail = (notes: readonly string[], cause?: unknown) =>
     new KstitchError('reload-not-restored', `reload '${target}': '${livepatch}' could not be put back`, {
       notes,
       cause,
     });
-  const until = performance.now() + times.stuck * 1000;
+  // The first removal alone may take the grace time.
+  const until = performance.now() + (graceSeconds + times.stuck) * 1000;
   for (;;) {
     const phase = readLivepatch(manager.machine, livepatch)?.phase;
     if (phase !== 'disabled' && phase !== 'held') break;

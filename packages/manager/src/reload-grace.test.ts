@@ -1,0 +1,106 @@
+/** How long reload-target waits before it removes the livepatch that it disabled, and how often it tries. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { type Context, silentContext } from '@kstitch/report/context';
+import { missingCompiler } from '@kstitch/testkit/compile';
+import { ext4Name } from './fixture-machine.ts';
+import { patchedModule, reload } from './fixture-patched-module.ts';
+import type { JournalEntry } from './journal.ts';
+import { times } from './limits.ts';
+import type { Machine } from './machine.ts';
+import type { Manager } from './manager.ts';
+
+const skip = missingCompiler;
+
+/** @returns the seconds that a grace time was waited for, one for each time */
+function countWaits(): { readonly context: Context; readonly waits: number[] } {
+  const waits: number[] = [];
+  const context = silentContext();
+  const step: Context['progress']['step'] = async (label, work) => {
+    const began = performance.now();
+    try {
+      return await work(() => {});
+    } finally {
+      if (label.startsWith('wait until nothing of')) waits.push((performance.now() - began) / 1000);
+    }
+  };
+  return { context: { ...context, progress: { ...context.progress, step } }, waits };
+}
+
+/** A task is in code of the livepatch the first time that all stacks are looked at. */
+function busyOnce(t: TestContext, machine: Machine): void {
+  const read = machine.read.bind(machine);
+  let busy = true;
+  t.mock.method(machine, 'read', (path: string, limit?: number) => {
+    if (path !== '/proc/1/task/1/stack' || !busy) return read(path, limit);
+    busy = false;
+    return `[<0>] helper+0x1/0x2 [${ext4Name}]`;
+  });
+}
+
+/** Writes lines of an hour ago. */
+function recordEarlier(
+  { journal, kernel }: Manager,
+  ...lines: readonly Pick<JournalEntry, 'action' | 'phase' | 'result'>[]
+): void {
+  const at = new Date(Date.now() - 3_600_000).toISOString();
+  for (const line of lines)
+    journal.append({
+      at,
+      boot: kernel.bootId,
+      kernel: kernel.release,
+      livepatch: ext4Name,
+      id: line.action,
+      ...(line.action === 'reload' ? { target: 'loop' } : {}),
+      ...line,
+    });
+}
+
+test('a time that was before the last load is none: the grace time begins now, once', { skip }, async t => {
+  const machine = await patchedModule(t);
+  recordEarlier(
+    machine.manager,
+    { action: 'unload', phase: 'step', result: 'disabled' },
+    { action: 'load', phase: 'end', result: 'attested' },
+    { action: 'reload', phase: 'begin' },
+  );
+  machine.disable();
+  busyOnce(t, machine.manager.machine);
+  const { context, waits } = countWaits();
+  await reload(machine.manager, { graceSeconds: 1 }, context);
+  assert.equal(waits.length, 1, 'what is tried again has waited');
+  assert.ok((waits[0] ?? 0) > 0.9, `${waits[0]} s`);
+});
+
+test('a livepatch whose time is known has waited already', { skip }, async t => {
+  const machine = await patchedModule(t);
+  recordEarlier(
+    machine.manager,
+    { action: 'reload', phase: 'begin' },
+    { action: 'reload', phase: 'end', result: 'reversed' },
+  );
+  machine.disable();
+  const { context, waits } = countWaits();
+  await reload(machine.manager, { graceSeconds: 60 }, context);
+  assert.deepEqual(waits, []);
+});
+
+test('a task that leaves the livepatch after the grace time is waited for', { skip }, async t => {
+  const { manager, calls } = await patchedModule(t);
+  t.mock.property(times as { stuck: number }, 'stuck', 1);
+  busyOnce(t, manager.machine);
+  const { context, waits } = countWaits();
+  await reload(manager, { graceSeconds: 2 }, context);
+  assert.equal(waits.length, 1);
+  assert.deepEqual(calls().slice(-2), [`rmmod ${ext4Name}`, 'insmod']);
+});
+
+test('a task that does not leave it is told', { skip }, async t => {
+  const stack = `[<0>] helper+0x1/0x2 [${ext4Name}]\n`;
+  const { manager } = await patchedModule(t, undefined, { 'proc/1/task/1/stack': stack });
+  t.mock.property(times as { stuck: number }, 'stuck', 0.5);
+  await assert.rejects(reload(manager), {
+    code: 'reload-not-restored',
+    notes: ['init (task 1) is in code of the livepatch'],
+  });
+});
