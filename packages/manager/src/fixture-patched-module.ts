@@ -15,7 +15,10 @@ import {
   standIn,
 } from './fixture-machine.ts';
 import type { Manager } from './manager.ts';
+import { readLivepatch, readModules } from './read-livepatches.ts';
 import { type ReloadRequest, reloadTarget } from './reload-target.ts';
+import { readStatus } from './status.ts';
+import { findUnfinishedReload } from './unfinished-reload.ts';
 
 export const gated = {
   references: [{ object: 'loop', name: 'lo_ioctl', sympos: 0, gate: 'loop', count: 1 }],
@@ -28,6 +31,8 @@ export interface PatchedModule {
   calls(): string[];
   /** Brings the machine to where a step would have brought it. */
   disable(): void;
+  /** From now on a disabling begins and does not end by itself. */
+  holdKernel(): void;
   removeTarget(): void;
   removeLivepatch(): void;
 }
@@ -70,6 +75,7 @@ export async function patchedModule(
   return {
     manager,
     calls: () => readFileSync(join(root, 'calls'), 'utf8').trim().split('\n'),
+    holdKernel: kernelStops,
     disable: () => {
       kernelStops();
       rmSync(join(root, folder), { recursive: true });
@@ -112,4 +118,14 @@ export async function failure(work: Promise<unknown>): Promise<KstitchError> {
   );
   assert.ok(error instanceof KstitchError, String(error));
   return error;
+}
+
+/** The machine is as it should be, and nothing is left to do. */
+export async function assertRestored({ machine, journal, kernel, ...rest }: Manager): Promise<void> {
+  assert.equal(readLivepatch(machine, ext4Name)?.phase, 'active');
+  assert.ok(readModules(machine).some(({ name }) => name === 'loop'));
+  const { entries } = journal.read();
+  assert.deepEqual([entries.at(-1)?.action, entries.at(-1)?.result], ['reload', 'restored']);
+  assert.equal(findUnfinishedReload(machine, entries, kernel.bootId), undefined);
+  assert.equal((await readStatus({ machine, journal, kernel, ...rest })).health, 'well');
 }

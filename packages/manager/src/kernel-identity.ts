@@ -21,6 +21,11 @@ export function readKernelIdentity(machine: Machine): KernelIdentity {
     release: machine.read('/proc/sys/kernel/osrelease') ?? '',
     buildId: notes === undefined ? '' : (buildIdIn(notes, 'little', '/sys/kernel/notes') ?? ''),
     bootId: machine.read('/proc/sys/kernel/random/boot_id') ?? '',
-    uptime: Number(machine.read('/proc/uptime')?.split(' ', 1)[0] ?? 0),
+    uptime: readUptime(machine),
   };
+}
+
+/** @returns seconds since boot */
+export function readUptime(machine: Machine): number {
+  return Number(machine.read('/proc/uptime')?.split(' ', 1)[0] ?? 0);
 }

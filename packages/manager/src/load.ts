@@ -10,6 +10,7 @@ import { KstitchError } from '@kstitch/report/error';
 import { type Attestation, attest } from './attest.ts';
 import { tellBlockers } from './explain.ts';
 import { beginAction, type JournalAction } from './journal.ts';
+import { readUptime } from './kernel-identity.ts';
 import { readKernelLog } from './kernel-log.ts';
 import { times } from './limits.ts';
 import { alone, disabledAt, type Manager } from './manager.ts';
@@ -135,12 +136,12 @@ function accept(context: Context, findings: readonly Diagnostic[]): void {
 /** @returns seconds; the kernel has begun the transition by then */
 async function insmod(
   context: Context,
-  { machine, store, kernel }: Manager,
+  { machine, store }: Manager,
   name: string,
   action: JournalAction,
 ): Promise<number> {
   const began = performance.now();
-  const since = Number(machine.read('/proc/uptime')?.split(' ', 1)[0] ?? kernel.uptime);
+  const since = readUptime(machine);
   try {
     // Not ended by Ctrl-C: the kernel would go on without it.
     await context.progress.step(`load '${name}'`, () =>

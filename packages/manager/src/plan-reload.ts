@@ -7,7 +7,7 @@ import { type Diagnostic, diagnostic, stopOnRefusals } from '@kstitch/report/dia
 import { KstitchError } from '@kstitch/report/error';
 import type { Manager } from './manager.ts';
 import { preflight } from './preflight.ts';
-import { type LoadedLivepatch, readLivepatches, readModules } from './read-livepatches.ts';
+import { isModuleLoaded, type LoadedLivepatch, readLivepatches, readModules } from './read-livepatches.ts';
 import { systemPath } from './remove-module.ts';
 import { freeSpace } from './store.ts';
 import type { UnfinishedReload } from './unfinished-reload.ts';
@@ -38,7 +38,8 @@ export async function planReload(
 ): Promise<ReloadPlan> {
   const { machine, store } = manager;
   const active = readLivepatches(machine).filter(({ phase }) => phase !== 'disabled' && phase !== 'held');
-  const own = unfinished?.target === target ? unfinished : undefined;
+  // One that left no fix withdrawn has nothing to put back: what is in the way, if anything, is another matter.
+  const own = unfinished?.target === target && unfinished.withdrawn ? unfinished : undefined;
   const name = own?.livepatch ?? (await findInTheWay(manager, active, target));
   const bundle = await store.bundle(name);
   const findings = [
@@ -76,8 +77,13 @@ async function findInTheWay(
   active: readonly LoadedLivepatch[],
   target: string,
 ): Promise<string> {
-  const notNeeded = (why: string) => new KstitchError('reload-not-needed', `reload '${target}': ${why}`);
-  if (!readModules(machine).some(({ name }) => name === target)) throw notNeeded('it is not loaded');
+  const loaded = isModuleLoaded(machine, target);
+  const notNeeded = (why: string) =>
+    new KstitchError(
+      'reload-not-needed',
+      `reload '${target}': ${why}`,
+      loaded ? {} : { help: `modprobe ${target}` },
+    );
   if (modulesNotReloadable(kernel.release, [{ gate: target, object: target }]).length === 0)
     throw notNeeded('this kernel loads patched modules again by itself');
   for (const { name, objects } of active) {
@@ -87,7 +93,7 @@ async function findInTheWay(
     if (bundle === undefined || modulesNotReloadable(kernel.release, bundle.references).includes(target))
       return name;
   }
-  throw notNeeded('no livepatch is in the way');
+  throw notNeeded(loaded ? 'no livepatch is in the way' : 'it is not loaded');
 }
 
 function checkLivepatch(

@@ -111,6 +111,10 @@ export interface LoadedModule {
   readonly taints: string;
 }
 
+export function isModuleLoaded(machine: Machine, name: string): boolean {
+  return readModules(machine).some(module => module.name === name);
+}
+
 /** @returns the newest first, as the kernel lists them */
 export function readModules(machine: Machine): LoadedModule[] {
   // kstitch_x 16384 1 - Live 0xffffffffc05ed000 (OEK)

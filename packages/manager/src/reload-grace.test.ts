@@ -11,6 +11,7 @@ import type { Machine } from './machine.ts';
 import type { Manager } from './manager.ts';
 
 const skip = missingCompiler;
+const adjustable: { stuck: number } = times;
 
 /** @returns the seconds that a grace time was waited for, one for each time */
 function countWaits(): { readonly context: Context; readonly waits: number[] } {
@@ -87,7 +88,7 @@ test('a livepatch whose time is known has waited already', { skip }, async t => 
 
 test('a task that leaves the livepatch after the grace time is waited for', { skip }, async t => {
   const { manager, calls } = await patchedModule(t);
-  t.mock.property(times as { stuck: number }, 'stuck', 1);
+  t.mock.property(adjustable, 'stuck', 1);
   busyOnce(t, manager.machine);
   const { context, waits } = countWaits();
   await reload(manager, { graceSeconds: 2 }, context);
@@ -98,7 +99,7 @@ test('a task that leaves the livepatch after the grace time is waited for', { sk
 test('a task that does not leave it is told', { skip }, async t => {
   const stack = `[<0>] helper+0x1/0x2 [${ext4Name}]\n`;
   const { manager } = await patchedModule(t, undefined, { 'proc/1/task/1/stack': stack });
-  t.mock.property(times as { stuck: number }, 'stuck', 0.5);
+  t.mock.property(adjustable, 'stuck', 0.5);
   await assert.rejects(reload(manager), {
     code: 'reload-not-restored',
     notes: ['init (task 1) is in code of the livepatch'],

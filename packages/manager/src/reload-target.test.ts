@@ -7,6 +7,7 @@ import { KstitchError } from '@kstitch/report/error';
 import { missingCompiler } from '@kstitch/testkit/compile';
 import { copyLivepatch, ext4Name, standIn } from './fixture-machine.ts';
 import {
+  assertRestored,
   failure,
   gated,
   loopLine,
@@ -16,21 +17,10 @@ import {
 } from './fixture-patched-module.ts';
 import { beginAction, type JournalAction } from './journal.ts';
 import { alone, type Manager } from './manager.ts';
-import { readLivepatch, readModules } from './read-livepatches.ts';
 import { readStatus } from './status.ts';
 import { findUnfinishedReload } from './unfinished-reload.ts';
 
 const skip = missingCompiler;
-/** The machine is as it should be, and nothing is left to do. */
-async function assertRestored({ machine, journal, kernel, ...rest }: Manager): Promise<void> {
-  assert.equal(readLivepatch(machine, ext4Name)?.phase, 'active');
-  assert.ok(readModules(machine).some(({ name }) => name === 'loop'));
-  const { entries } = journal.read();
-  assert.deepEqual([entries.at(-1)?.action, entries.at(-1)?.result], ['reload', 'restored']);
-  assert.equal(findUnfinishedReload(machine, entries, kernel.bootId), undefined);
-  assert.equal((await readStatus({ machine, journal, kernel, ...rest })).health, 'well');
-}
-
 const wholeSequence = ['rmmod loop', 'modprobe loop', `rmmod ${ext4Name}`, 'insmod'];
 
 test('withdraws the livepatch, loads the module again, puts the livepatch back', { skip }, async t => {

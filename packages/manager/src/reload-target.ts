@@ -8,13 +8,14 @@ import { run } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import type { Attestation } from './attest.ts';
-import { beginAction, type JournalAction } from './journal.ts';
+import { beginAction, type JournalAction, recordEvent } from './journal.ts';
+import { readUptime } from './kernel-identity.ts';
 import { readKernelLog } from './kernel-log.ts';
 import { times } from './limits.ts';
 import { enableLivepatch } from './load.ts';
 import { alone, disabledAt, type Manager } from './manager.ts';
 import { planReload, type ReloadPlan } from './plan-reload.ts';
-import { readLivepatch, readModules } from './read-livepatches.ts';
+import { isModuleLoaded, readLivepatch, readPhase } from './read-livepatches.ts';
 import { removeModule, systemPath } from './remove-module.ts';
 import { findUnfinishedReload, reloadSteps } from './unfinished-reload.ts';
 import { disableLivepatch } from './unload.ts';
@@ -54,31 +55,35 @@ export async function reloadTarget(
     const { machine, journal, kernel } = manager;
     const unfinished = findUnfinishedReload(machine, entries, kernel.bootId);
     const plan = await planReload(manager, target, request.graceSeconds, unfinished);
+    if (plan.unfinished === undefined && (await loadMissing(context, manager, plan)))
+      return { target, livepatch: plan.livepatch, fixes: plan.fixes, inactiveSeconds: 0 };
     if (!(await request.confirm(plan)))
       throw new KstitchError('reload-declined', `reload '${target}': not confirmed`);
     const { livepatch } = plan;
     const since = plan.unfinished?.since ?? Date.now();
     const action = beginAction(journal, kernel, 'reload', livepatch, context.diagnostics, target);
 
-    let disabled = disabledAt(entries, kernel.bootId, livepatch);
-    let failure: unknown;
     // What an earlier run left to be done: perhaps only to put the livepatch back.
-    if (plan.unfinished?.reloaded === true) action.step(reloadSteps.targetLoaded);
-    else {
-      const phase = readLivepatch(machine, livepatch)?.phase;
-      if (phase === 'active' || phase === 'enabling' || phase === 'disabling') {
+    const reloaded = plan.unfinished?.reloaded === true;
+    const phase = reloaded ? undefined : readPhase(machine, livepatch);
+    let disabled = phase === undefined ? disabledAt(entries, kernel.bootId, livepatch) : undefined;
+    let failure: unknown;
+    let outOfForce = phase === undefined;
+    try {
+      if (phase !== undefined) {
         const { timeoutSeconds } = request;
-        await disableLivepatch(
-          context,
-          manager,
-          { name: livepatch, timeoutSeconds },
-          action,
-          phase !== 'disabling',
-        );
-        action.step(reloadSteps.disabled);
+        const begin = phase !== 'disabling';
+        await disableLivepatch(context, manager, { name: livepatch, timeoutSeconds }, action, begin);
+        outOfForce = true;
         disabled = Date.now();
+        action.step(reloadSteps.disabled);
       }
-      failure = await loadAgain(manager, target, action);
+      if (reloaded) action.step(reloadSteps.targetLoaded);
+      else await loadAgain(manager, target, action);
+    } catch (error) {
+      // Disabling takes itself back, unless it had come to its end by then.
+      if (!outOfForce && readPhase(machine, livepatch) !== undefined) throw error;
+      failure = error;
     }
 
     // Beyond this point the livepatch is out of force; neither Ctrl-C nor a failure may leave it so.
@@ -97,28 +102,42 @@ export async function reloadTarget(
   });
 }
 
-/** @returns why the module could not be removed, or not be loaded */
-async function loadAgain(
-  { machine, kernel }: Manager,
-  target: string,
-  action: JournalAction,
-): Promise<KstitchError | undefined> {
-  const since = Number(machine.read('/proc/uptime')?.split(' ', 1)[0] ?? kernel.uptime);
-  const loaded = () => readModules(machine).some(({ name }) => name === target);
+/**
+ * A module that is only not there loads as ever when the livepatch is younger than its removal; otherwise the kernel refuses it,
+ * and nothing has happened.
+ */
+async function loadMissing(
+  { diagnostics }: Context,
+  manager: Manager,
+  { target, livepatch }: ReloadPlan,
+): Promise<boolean> {
+  if (isModuleLoaded(manager.machine, target)) return false;
   try {
-    if (loaded()) {
+    await run('modprobe', [target], { env: systemPath() });
+  } catch (error) {
+    if (!(error instanceof KstitchError) || error.code !== 'host-tool-failed') throw error;
+    return false;
+  }
+  recordEvent(manager, 'reload', livepatch, diagnostics, 'restored', [`only '${target}' was not loaded`]);
+  return true;
+}
+
+/** @throws KstitchError - `reload-module-failed`; `machine-*` */
+async function loadAgain({ machine }: Manager, target: string, action: JournalAction): Promise<void> {
+  const since = readUptime(machine);
+  let loaded = isModuleLoaded(machine, target);
+  try {
+    if (loaded) {
       await run('rmmod', [target], { env: systemPath() });
+      loaded = false;
       action.step(reloadSteps.targetRemoved);
     }
     await run('modprobe', [target], { env: systemPath() });
     action.step(reloadSteps.targetLoaded);
-    return undefined;
   } catch (error) {
     if (!(error instanceof KstitchError)) throw error;
-    const how = loaded()
-      ? 'it could not be removed'
-      : 'it is not loaded now, for it could not be loaded again';
-    return new KstitchError('reload-module-failed', `reload '${target}': ${how}`, {
+    const how = loaded ? 'it could not be removed' : 'it is not loaded now, for it could not be loaded again';
+    throw new KstitchError('reload-module-failed', `reload '${target}': ${how}`, {
       notes: [...error.notes, ...readKernelLog(machine, since, [target, 'livepatch'])],
       cause: error,
     });
@@ -141,26 +160,26 @@ async function putBack(
     });
   // The first removal alone may take the grace time.
   const until = performance.now() + (graceSeconds + times.stuck) * 1000;
-  for (;;) {
-    const phase = readLivepatch(manager.machine, livepatch)?.phase;
-    if (phase !== 'disabled' && phase !== 'held') break;
-    const removal = await removeModule(context, manager, {
-      name: livepatch,
-      graceSeconds,
-      disabledAt: disabled,
-    });
-    if (removal.removed) break;
-    // A task in its code leaves it sooner or later.
-    if (performance.now() > until) {
-      action.end('reload-not-restored', removal.reasons);
-      throw fail(removal.reasons);
-    }
-    await sleep(times.betweenLooks * 1000, undefined, { signal: context.signal });
-  }
   try {
+    for (;;) {
+      const phase = readLivepatch(manager.machine, livepatch)?.phase;
+      if (phase !== 'disabled' && phase !== 'held') break;
+      const removal = await removeModule(context, manager, {
+        name: livepatch,
+        graceSeconds,
+        disabledAt: disabled,
+      });
+      if (removal.removed) break;
+      // A task in its code leaves it sooner or later.
+      if (performance.now() > until) {
+        action.end('reload-not-restored', removal.reasons);
+        throw fail(removal.reasons);
+      }
+      await sleep(times.betweenLooks * 1000, undefined, { signal: context.signal });
+    }
     return (await enableLivepatch(context, manager, livepatch, { timeoutSeconds }, action)).attestation;
   } catch (error) {
-    if (!(error instanceof KstitchError)) throw error;
+    if (!(error instanceof KstitchError) || error.code === 'reload-not-restored') throw error;
     throw fail([error.message, ...error.notes], error);
   }
 }

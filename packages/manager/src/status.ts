@@ -110,6 +110,6 @@ function judgeHealth(
       (since === undefined || Date.now() - Date.parse(since) > times.stuck * 1000),
   );
   if (stuck) return 'transition stuck';
-  if (reload !== undefined) return 'fix withdrawn';
+  if (reload?.withdrawn === true) return 'fix withdrawn';
   return livepatches.some(({ forced }) => forced) ? 'reboot needed' : boot;
 }

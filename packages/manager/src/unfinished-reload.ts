@@ -2,7 +2,7 @@
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import type { JournalEntry } from './journal.ts';
 import type { Machine } from './machine.ts';
-import { readLivepatch, readModules } from './read-livepatches.ts';
+import { isModuleLoaded, readLivepatch } from './read-livepatches.ts';
 
 export interface UnfinishedReload {
   /** The livepatch that was taken out of force for it. */
@@ -58,13 +58,17 @@ export function findUnfinishedReload(
   if (began?.target === undefined) return undefined;
 
   const { livepatch, target } = began;
-  const loaded = readModules(machine).some(({ name }) => name === target);
+  const loaded = isModuleLoaded(machine, target);
   const has = (step: string) => runs.some(({ result }) => result === step);
   const left = {
     livepatch,
     target,
     withdrawn: !decided && readLivepatch(machine, livepatch)?.phase !== 'active',
-    targetMissing: !loaded && !has(reloadSteps.targetLoaded),
+    // Without either step it was not there before: somebody else removed it.
+    targetMissing:
+      !loaded &&
+      (has(reloadSteps.disabled) || has(reloadSteps.targetRemoved)) &&
+      !has(reloadSteps.targetLoaded),
     // Whoever loads a module that was removed does so with what lies on the disk, as a reload does.
     reloaded: has(reloadSteps.targetLoaded) || (has(reloadSteps.targetRemoved) && loaded),
     since: Date.parse(began.at),
@@ -81,7 +85,9 @@ export function tellUnfinishedReload(unfinished: UnfinishedReload | undefined): 
   ];
   return [
     diagnostic('reload-unfinished', {}, `loading module '${target}' again did not end: ${what.join(', ')}`, {
-      help: `go on with it: kstitch reload-target ${target}`,
+      help: withdrawn
+        ? `go on with it: kstitch reload-target ${target}`
+        : `load it: modprobe ${target}; if the kernel refuses it: kstitch reload-target ${target}`,
     }),
   ];
 }

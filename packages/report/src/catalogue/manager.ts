@@ -210,7 +210,7 @@ export const managerCodes = {
   'reload-not-needed': {
     kind: 'nothing',
     meaning:
-      'The module is not loaded, or can be removed and loaded as ever: no livepatch that is active keeps it from that, or the kernel is 6.3 or later.',
+      'The module can be removed and loaded as ever, or only loaded where it is not there: no livepatch that is active keeps it from that, or the kernel is 6.3 or later.',
     help: 'modprobe -r MODULE && modprobe MODULE',
     example: "reload 'loop': no livepatch is in the way",
   },
@@ -258,7 +258,7 @@ export const managerCodes = {
     kind: 'caution',
     meaning:
       'A run of `kstitch reload-target` was killed, or could not go on: a livepatch is out of force, or the module is not loaded.',
-    help: 'run the same command again: it goes on from there',
+    help: 'run the same command again: it goes on from there; modprobe MODULE loads a module where no livepatch is out of force',
     example: "loading module 'loop' again did not end: 'kstitch_loop_1a2b3c4d' is not in force",
   },
   'install-taken': {
