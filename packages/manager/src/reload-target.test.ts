@@ -227,6 +227,9 @@ test('whatever keeps it from coming back is refused before anything is done', { 
   copyLivepatch(beside.manager.machine, ext4Name, 'kstitch_other');
   assert.deepEqual(await refused(reload(beside.manager)), ['reload-livepatch-stays', 2]);
 
+  const sealed = await patchedModule(t, gated, { 'proc/sys/kernel/modules_disabled': '1\n' });
+  assert.deepEqual(await refused(reload(sealed.manager)), ['load-modules-disabled', 2]);
+
   const busy = await patchedModule(t);
   const modules = join(busy.manager.machine.root, 'proc/modules');
   writeFileSync(
@@ -244,7 +247,7 @@ test('whatever keeps it from coming back is refused before anything is done', { 
   ]);
   standIn(t, 'modprobe', 'echo "FATAL: Module loop not found" >&2; exit 1');
   assert.deepEqual(await refused(reload(manager)), ['reload-module-unknown', 2]);
-  for (const each of [unsafe, foreign, beside, busy, { manager }])
+  for (const each of [unsafe, foreign, beside, sealed, busy, { manager }])
     assert.deepEqual(each.manager.journal.read().entries, []);
 });
 
