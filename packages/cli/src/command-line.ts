@@ -72,9 +72,14 @@ export function kernelModule(text: string): string {
   return text;
 }
 
+/** @returns whether it may be a livepatch's name, and with that a part of paths */
+export function isLivepatchName(text: string): boolean {
+  return /^[A-Za-z0-9_]{1,55}$/.test(text);
+}
+
 /** A livepatch that is loaded, as sysfs names it. */
 export function livepatchName(text: string): string {
-  if (!/^[A-Za-z0-9_]{1,55}$/.test(text)) {
+  if (!isLivepatchName(text)) {
     throw new InvalidArgumentError("It must be the name of a livepatch, as 'kstitch list' shows it.");
   }
   return text;

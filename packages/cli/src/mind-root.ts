@@ -1,15 +1,25 @@
 import { KstitchError } from '@kstitch/report/error';
 
+/** What only root may, by command. */
+const deeds = {
+  load: 'load modules',
+  unload: 'take a livepatch out of the kernel',
+  'reload-target': 'load modules',
+  install: 'say what the next boot loads',
+  uninstall: 'say what the next boot loads',
+} as const;
+
 /**
- * What is kept for the next boot only root's state folder keeps: that of another user no boot reads.
+ * Says before anything else what others may not: the state folder that they have is their own, which no boot reads and no livepatch
+ * is loaded from.
  *
  * @throws KstitchError - `machine-not-root`
  */
 export function mindRoot(
-  command: string,
+  command: keyof typeof deeds,
   environment: NodeJS.ProcessEnv = process.env,
   userId: number | undefined = process.geteuid?.(),
 ): void {
   if (userId !== 0 && (environment['KSTITCH_STATE'] ?? '') === '')
-    throw new KstitchError('machine-not-root', `${command}: only root may say what the next boot loads`);
+    throw new KstitchError('machine-not-root', `${command}: only root may ${deeds[command]}`);
 }

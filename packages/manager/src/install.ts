@@ -14,6 +14,8 @@ export interface InstallRequest {
   readonly files: LivepatchFiles;
   /** For messages: the record's name. */
   readonly what: string;
+  /** For help: what was typed for it. */
+  readonly typed?: string;
   /** Whether another one may be replaced. */
   readonly replace: boolean;
 }
@@ -58,6 +60,9 @@ export async function installLivepatch(
       throw new KstitchError(
         'install-taken',
         `install '${name}': '${replaced}' is installed for '${release}', and one kernel has one`,
+        request.typed === undefined
+          ? {}
+          : { help: `put this one in its place: kstitch install ${request.typed} --replace` },
       );
     const lost = replaced === undefined ? [] : lostPatches(bundle, await store.bundle(replaced));
     if (lost.length > 0)

@@ -66,6 +66,16 @@ export class Store {
   }
 }
 
+/** @returns the paths of the modules of that name, whatever kernel they are for */
+export function whereKept(stateDirectory: string, name: string): string[] {
+  const disk = new Machine();
+  return disk
+    .folders(join(stateDirectory, 'livepatches'))
+    .map(release => new Store(stateDirectory, release))
+    .filter(store => disk.list(store.directory)?.includes(`${name}.json`) === true)
+    .map(store => store.modulePath(name));
+}
+
 /** @returns bytes that may still be written where `directory` is, or will be */
 export function freeSpace(directory: string): number {
   for (let folder = directory; ; folder = join(folder, '..')) {

@@ -21,7 +21,10 @@ export function addInstall(program: Command, run: Run): void {
         'is left alone. After a crash that followed its loading, the same command arms it again. Exit status: 0 installed, ' +
         '2 refused, also because another one is installed.',
     )
-    .argument('<livepatch>', 'the module, NAME.ko with NAME.json beside it; or a NAME that was loaded before')
+    .argument(
+      '<livepatch>',
+      'the module, NAME.ko with NAME.json beside it; or a NAME that was loaded into or installed for the running kernel before',
+    )
     .option('--replace', 'take the place of another one that is installed for that kernel');
   finish(command, [
     'kstitch install out/kstitch_ext4_mballoc_1a2b3c4d.ko',
@@ -34,8 +37,9 @@ export function addInstall(program: Command, run: Run): void {
       mindRoot('install');
       const manager = openManager();
       const result = await installLivepatch(context, manager, {
-        files: await findLivepatch(manager, livepatch, context.signal),
+        files: await findLivepatch(manager, 'install', livepatch, context.signal),
         what: `${basename(livepatch, '.ko')}.json`,
+        typed: livepatch,
         replace: replace === true,
       });
       return { json: { ...result }, text: look => render(result, manager.kernel.release, look) };

@@ -5,6 +5,7 @@ import type { Look } from '@kstitch/report/render-text';
 import type { Command } from 'commander';
 import { finish, graceDefault, livepatchName, type Run, wholeNumber } from '../command-line.ts';
 import { findLivepatch } from '../find-livepatch.ts';
+import { mindRoot } from '../mind-root.ts';
 import { type CommonOptions, fields, paragraphs, type Shell, section } from '../run-command.ts';
 
 interface LoadOptions extends CommonOptions {
@@ -24,7 +25,10 @@ export function addLoad(program: Command, run: Run): void {
       'Checks that the running kernel can take the livepatch, loads it, waits until every task has moved to the new code, and ' +
         'looks whether it is in force. When that does not end in time, it is taken back.',
     )
-    .argument('<livepatch>', 'the module, NAME.ko with NAME.json beside it; or a NAME that was loaded before')
+    .argument(
+      '<livepatch>',
+      'the module, NAME.ko with NAME.json beside it; or a NAME that was loaded or installed before',
+    )
     .option('-n, --dry-run', 'check only')
     .option('--timeout <seconds>', 'time for all tasks to move', wholeNumber(1, 86_400), 60)
     .option(
@@ -53,8 +57,10 @@ export function addLoad(program: Command, run: Run): void {
       const { readConfig } = await import('@kstitch/manager/config');
       const manager = openManager();
       const { force } = options;
+      const files = await findLivepatch(manager, 'load', livepatch, context.signal);
+      if (options.dryRun !== true) mindRoot('load');
       const result = await loadLivepatch(context, manager, {
-        files: await findLivepatch(manager, livepatch, context.signal),
+        files,
         what: `${basename(livepatch, '.ko')}.json`,
         timeoutSeconds: options.timeout,
         graceSeconds: options.grace ?? (await readConfig(manager.machine)).grace,

@@ -2,6 +2,7 @@ import type { ReloadPlan } from '@kstitch/manager/plan-reload';
 import { KstitchError } from '@kstitch/report/error';
 import type { Command } from 'commander';
 import { finish, graceDefault, kernelModule, type Run, wholeNumber } from '../command-line.ts';
+import { mindRoot } from '../mind-root.ts';
 import { type CommonOptions, fields, type Shell } from '../run-command.ts';
 
 interface ReloadOptions extends CommonOptions {
@@ -34,6 +35,7 @@ export function addReloadTarget(program: Command, run: Run): void {
       const { openManager } = await import('@kstitch/manager/manager');
       const { reloadTarget } = await import('@kstitch/manager/reload-target');
       const { readConfig } = await import('@kstitch/manager/config');
+      mindRoot('reload-target');
       const manager = openManager();
       const result = await reloadTarget(context, manager, {
         target: module.replaceAll('-', '_'),

@@ -56,6 +56,88 @@ test('a source patch is no module, and what to do with it is said', t => {
   assert.equal(json.error.help, `build a livepatch of it: kstitch build some/x.patch --kernel ${release()}`);
 });
 
+test('what was typed wrong is said to be, by the name of the command', t => {
+  const state = stateFolder(t);
+  const typed = (...words: string[]) => {
+    const { status, json } = kstitch(state, ...words);
+    return [status, json.error.code, json.error.message, json.error.help];
+  };
+  for (const words of [
+    ['install', 'mail.mbox'],
+    ['install', 'bad name!'],
+    ['load', '.'],
+  ])
+    assert.deepEqual(typed(...words).slice(0, 2), [1, 'livepatch-unknown'], words.join(' '));
+  assert.deepEqual(typed('load', 'out/x.json'), [
+    1,
+    'livepatch-half',
+    "load 'out/x.json': it is a record, and no module",
+    'give the module: kstitch load out/x.ko',
+  ]);
+  assert.deepEqual(typed('install', 'x.patch').slice(2), [
+    "install 'x.patch': it is a patch of the source, the kernel loads modules",
+    'build a livepatch of it: kstitch build x.patch --kernel RELEASE',
+  ]);
+  for (const name of ['fix', 'fix.ko']) {
+    writeFileSync(join(state, name), 'x');
+    const [status, code, message, help] = typed('load', join(state, name));
+    assert.deepEqual([status, code], [1, 'livepatch-half']);
+    assert.match(message, /its record '.*\/fix\.json' is not there$/);
+    assert.match(help, /put NAME\.json beside NAME\.ko/);
+  }
+});
+
+test('what uninstall takes besides a livepatch is told too', t => {
+  const { status, json } = kstitch(stateFolder(t), 'uninstall', './x.ko');
+  assert.equal(status, 64);
+  assert.match(
+    json.error.message,
+    /must be a kernel release or the name of a livepatch, as 'kstitch status' shows/,
+  );
+});
+
+test('who is not root is told before anything else, and may look at what loading would do', t => {
+  const state = stateFolder(t);
+  const { module, bundle } = moduleFor(recordOf('ext4'));
+  writeFileSync(join(state, 'x.ko'), module);
+  writeFileSync(join(state, 'x.json'), JSON.stringify(bundle));
+  const file = join(state, 'x.ko');
+  // Root may go without this, so that the user is another by word alone; no folder is their own.
+  const other = ['--import', 'data:text/javascript,process.geteuid = () => 1000', mainFile];
+  const { KSTITCH_STATE: _, XDG_STATE_HOME: __, ...environment } = process.env;
+  const asOther = (...words: string[]) => {
+    const { stdout } = spawnSync(process.execPath, [...other, ...words, '--json'], {
+      encoding: 'utf8',
+      env: { ...environment, HOME: '/dev/null' },
+    });
+    const { error, diagnostics } = JSON.parse(stdout);
+    return error?.code ?? diagnostics[0].code;
+  };
+  for (const words of [
+    ['load', file],
+    ['unload', 'kstitch_x'],
+    ['reload-target', 'loop'],
+    ['install', file],
+    ['uninstall'],
+  ])
+    assert.equal(asOther(...words), 'machine-not-root', words[0]);
+  assert.equal(asOther('load', join(state, 'none.ko')), 'input-unreadable');
+  assert.equal(asOther('load', file, '--dry-run'), 'load-other-kernel');
+});
+
+test('install tells where one for another kernel is kept', t => {
+  const state = stateFolder(t);
+  const kept = join(state, 'livepatches/6.1.0-1-amd64');
+  mkdirSync(kept, { recursive: true });
+  for (const name of ['kstitch_x.ko', 'kstitch_x.json']) writeFileSync(join(kept, name), '');
+  const { code, help } = kstitch(state, 'install', 'kstitch_x').json.error;
+  assert.deepEqual(
+    [code, help],
+    ['livepatch-unknown', `one for another kernel is kept: kstitch install ${kept}/kstitch_x.ko`],
+  );
+  assert.match(kstitch(state, 'load', 'kstitch_x').json.error.help, /^give the path of NAME\.ko/);
+});
+
 test('--force needs somebody to ask, before anything is loaded', t => {
   const state = stateFolder(t);
   writeFileSync(join(state, 'x.ko'), '');
@@ -100,7 +182,10 @@ test('a livepatch of another kernel is installed for that one, replaced when ask
     [recordOf('ext4').module, kernel, false],
   );
   const taken = kstitch(state, 'install', join(state, 'pipe.ko'));
-  assert.deepEqual([taken.status, taken.json.error.code], [2, 'install-taken']);
+  assert.deepEqual(
+    [taken.status, taken.json.error.code, taken.json.error.help],
+    [2, 'install-taken', `put this one in its place: kstitch install ${join(state, 'pipe.ko')} --replace`],
+  );
   assert.equal(
     kstitch(state, 'install', join(state, 'pipe.ko'), '--replace').json.replaced,
     recordOf('ext4').module,

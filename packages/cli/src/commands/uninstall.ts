@@ -1,5 +1,5 @@
-import type { Command } from 'commander';
-import { finish, kernelRelease, livepatchName, type Run } from '../command-line.ts';
+import { type Command, InvalidArgumentError } from 'commander';
+import { finish, isLivepatchName, kernelRelease, type Run } from '../command-line.ts';
 import { mindRoot } from '../mind-root.ts';
 import { type CommonOptions, lines } from '../run-command.ts';
 
@@ -37,5 +37,9 @@ export function addUninstall(program: Command, run: Run): void {
 
 /** Releases begin with a digit, livepatches of kstitch with its name. */
 function releaseOrName(text: string): string {
-  return /^\d/.test(text) ? kernelRelease(text) : livepatchName(text);
+  if (/^\d/.test(text)) return kernelRelease(text);
+  if (isLivepatchName(text)) return text;
+  throw new InvalidArgumentError(
+    "It must be a kernel release or the name of a livepatch, as 'kstitch status' shows them.",
+  );
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { finish, graceDefault, livepatchName, type Run, wholeNumber } from '../command-line.ts';
+import { mindRoot } from '../mind-root.ts';
 import { type CommonOptions, fields, paragraphs, section } from '../run-command.ts';
 
 interface UnloadOptions extends CommonOptions {
@@ -36,6 +37,7 @@ export function addUnload(program: Command, run: Run): void {
       const { openManager } = await import('@kstitch/manager/manager');
       const { unloadLivepatch } = await import('@kstitch/manager/unload');
       const { readConfig } = await import('@kstitch/manager/config');
+      mindRoot('unload');
       const manager = openManager();
       const result = await unloadLivepatch(context, manager, {
         name,

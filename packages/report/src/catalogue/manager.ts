@@ -16,14 +16,23 @@ export const managerCodes = {
   },
   'livepatch-unknown': {
     kind: 'error',
-    meaning: 'There is neither a file of that name nor a livepatch that kstitch loaded before.',
+    meaning:
+      'It is not the path of a NAME.ko, and kstitch neither loaded nor installed a livepatch of that name for the running kernel.',
     help: "give the path of NAME.ko, or a name that 'kstitch history' shows for this kernel",
-    example: "find livepatch 'ext4': no file, and none of that name was loaded into '6.1.0-55-cloud-amd64'",
+    example:
+      "find livepatch 'ext4': it is no path of a NAME.ko, and none of that name was loaded into or installed for '6.1.0-55-cloud-amd64'",
+  },
+  'livepatch-half': {
+    kind: 'error',
+    meaning:
+      'A livepatch is two files, NAME.ko and its record, NAME.json beside it. The record is not there, or was given in place of the module.',
+    help: "put NAME.json beside NAME.ko, and give the path of NAME.ko: 'kstitch build' writes both, also of a patch",
+    example: "load 'out/fix.ko': its record 'out/fix.json' is not there",
   },
   'load-source-patch': {
     kind: 'error',
     meaning:
-      'What was to be loaded is a patch of the source code. The kernel loads modules, which are built from it.',
+      'What was to be loaded or installed is a patch of the source code. The kernel loads modules, which are built from it.',
     help: "build a livepatch of it with 'kstitch build', and load the NAME.ko that it writes",
     example: "load 'fix.patch': it is a patch of the source, the kernel loads modules",
   },
