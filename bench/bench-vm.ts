@@ -1,10 +1,11 @@
 /**
  * `npm run bench:vm`: what a load costs those who work meanwhile. In a virtual machine two processes are busy on the path that
- * is patched, while the livepatch is loaded by kstitch and by insmod in turns. Writes docs/pause.md. Only ratios mean something:
- * an emulated processor is slow.
+ * is patched, while the livepatch is loaded by kstitch and by insmod in turns. Writes docs/pause.md, and ends with status 1 when a
+ * ratio is not as wanted. Only ratios mean something: an emulated processor is slow.
  *
  *   npm run bench:vm                    20 pairs
  *   npm run bench:vm -- --pairs 40
+ *   npm run bench:vm -- --pairs 1       a try: under 20 the page is only printed
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,14 +16,15 @@ import { testRelease } from '@kstitch/testkit/kit';
 import { buildForGuest, runWithKstitch } from '@kstitch/testkit/manager-guest';
 import { blockerPatches } from '@kstitch/testkit/manager-patches';
 import { root } from '../scripts/repository.ts';
-import { pausePage } from './pause-page.ts';
+import { pausePage, wantedPairs } from './pause-page.ts';
 import { parseRounds, type Rounds } from './pauses.ts';
 
-const { values } = parseArgs({ options: { pairs: { type: 'string', default: '20' } } });
+const { values } = parseArgs({ options: { pairs: { type: 'string', default: String(wantedPairs) } } });
 const pairs = Number(values.pairs);
 /** What busy.c takes for windows, two a pair. */
 const mostPairs = 120;
-if (!(pairs >= 1 && pairs <= mostPairs)) throw new RangeError(`--pairs is a number from 1 to ${mostPairs}`);
+if (!(Number.isInteger(pairs) && pairs >= 1 && pairs <= mostPairs))
+  throw new RangeError(`--pairs is a whole number from 1 to ${mostPairs}`);
 
 const work = await mkdtemp(join(tmpdir(), 'kstitch-bench-'));
 try {
@@ -44,9 +46,13 @@ try {
     const [window, rounds] = parseRounds(line);
     windows.set(window, [...(windows.get(window) ?? []), rounds]);
   }
-  const page = pausePage({ release: testRelease, pairs, windows });
-  await writeFile(join(root, 'docs/pause.md'), page);
+  const { page, missed } = pausePage({ release: testRelease, pairs, windows });
   console.log(page);
+  if (pairs >= wantedPairs) {
+    await writeFile(join(root, 'docs/pause.md'), page);
+    for (const line of missed) console.error(`not as wanted: ${line}`);
+    process.exitCode = missed.length === 0 ? 0 : 1;
+  }
 } finally {
   await rm(work, { recursive: true, force: true });
 }

@@ -71,8 +71,9 @@ int main(int argc, char **argv)
 		}
 		if (window == 0)
 			continue;
-		/* So that the shift below is none to the right. */
-		took |= perDoubling;
+		/* Shorter ones have no bucket: the shift below would be by less than nothing. */
+		if (took < perDoubling)
+			took = perDoubling;
 		int power = 63 - __builtin_clzll(took);
 		counts[power * perDoubling + (took >> (power - 4)) % perDoubling]++;
 		if (took > longest)
