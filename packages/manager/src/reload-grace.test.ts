@@ -1,32 +1,15 @@
 /** How long reload-target waits before it removes the livepatch that it disabled, and how often it tries. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type Context, silentContext } from '@kstitch/report/context';
 import { missingCompiler } from '@kstitch/testkit/compile';
-import { ext4Name } from './fixture-machine.ts';
-import { patchedModule, reload } from './fixture-patched-module.ts';
-import type { JournalEntry } from './journal.ts';
+import { countWaits, recordEarlier } from './fixture-grace.ts';
+import { ext4Name, standIn } from './fixture-machine.ts';
+import { loopLine, patchedModule, reload } from './fixture-patched-module.ts';
 import { times } from './limits.ts';
 import type { Machine } from './machine.ts';
-import type { Manager } from './manager.ts';
 
 const skip = missingCompiler;
 const adjustable: { stuck: number } = times;
-
-/** @returns the seconds that a grace time was waited for, one for each time */
-function countWaits(): { readonly context: Context; readonly waits: number[] } {
-  const waits: number[] = [];
-  const context = silentContext();
-  const step: Context['progress']['step'] = async (label, work) => {
-    const began = performance.now();
-    try {
-      return await work(() => {});
-    } finally {
-      if (label.startsWith('wait until nothing of')) waits.push((performance.now() - began) / 1000);
-    }
-  };
-  return { context: { ...context, progress: { ...context.progress, step } }, waits };
-}
 
 /** A task is in code of the livepatch the first time that all stacks are looked at. */
 function busyOnce(t: TestContext, machine: Machine): void {
@@ -37,24 +20,6 @@ function busyOnce(t: TestContext, machine: Machine): void {
     busy = false;
     return `[<0>] helper+0x1/0x2 [${ext4Name}]`;
   });
-}
-
-/** Writes lines of an hour ago. */
-function recordEarlier(
-  { journal, kernel }: Manager,
-  ...lines: readonly Pick<JournalEntry, 'action' | 'phase' | 'result'>[]
-): void {
-  const at = new Date(Date.now() - 3_600_000).toISOString();
-  for (const line of lines)
-    journal.append({
-      at,
-      boot: kernel.bootId,
-      kernel: kernel.release,
-      livepatch: ext4Name,
-      id: line.action,
-      ...(line.action === 'reload' ? { target: 'loop' } : {}),
-      ...line,
-    });
 }
 
 test('a time that was before the last load is none: the grace time begins now, once', { skip }, async t => {
@@ -83,6 +48,18 @@ test('a livepatch whose time is known has waited already', { skip }, async t => 
   machine.disable();
   const { context, waits } = countWaits();
   await reload(machine.manager, { graceSeconds: 60 }, context);
+  assert.deepEqual(waits, []);
+});
+
+test('the grace time goes on while the module is loaded', { skip }, async t => {
+  const { manager } = await patchedModule(t);
+  standIn(
+    t,
+    'modprobe',
+    `[ "$1" = -D ] && { echo "insmod /lib/$2.ko"; exit; }; sleep 1; echo '${loopLine.trim()}' >> ${manager.machine.root}/proc/modules`,
+  );
+  const { context, waits } = countWaits();
+  await reload(manager, { graceSeconds: 1 }, context);
   assert.deepEqual(waits, []);
 });
 
