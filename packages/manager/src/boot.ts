@@ -16,7 +16,7 @@ import { type LoadResult, loadLivepatch } from './load.ts';
 import type { Machine } from './machine.ts';
 import { alone, type Manager } from './manager.ts';
 import type { LivepatchFiles } from './store.ts';
-import { waitUntil } from './wait-until.ts';
+import { waitFor } from './wait-for.ts';
 
 export interface BootResult {
   /** `nothing`: none is installed for this kernel. `switched off`: by the kernel's command line or a file. */
@@ -51,22 +51,22 @@ async function boot(context: Context, manager: Manager, mayTryAgain: boolean): P
     return { result: 'switched off', switchedOff };
   }
 
-  let again: number;
+  let retry: number;
   try {
     const load = await loadGuarded(context, manager, found.livepatch);
     note(bootResults.settled);
     return { result: 'settled', livepatch: load.livepatch, load };
   } catch (error) {
     const { code, words, passes } = describe(error, context.signal);
-    const { retry } = passes ? (await readConfig(machine)).boot : { retry: 0 };
+    ({ retry } = passes ? (await readConfig(machine)).boot : { retry: 0 });
     if (!mayTryAgain || retry === 0) {
       note(code, words);
       throw error;
     }
-    again = Date.now() + retry * 1000;
-    note(bootResults.again, [`at ${new Date(again).toISOString()}`, ...words]);
+    const again = new Date(Date.now() + retry * 1000);
+    note(bootResults.again, [`at ${again.toISOString()}`, ...words]);
   }
-  await waitUntil(context, 'wait until it is tried again', again);
+  await waitFor(context, 'wait until it is tried again', retry);
   return await boot(context, manager, false);
 }
 
@@ -100,7 +100,7 @@ async function loadGuarded(
       drop: [],
       dryRun: false,
     });
-    await waitUntil(context, 'wait until it has settled', Date.now() + settings.settled * 1000);
+    await waitFor(context, 'wait until it has settled', settings.settled);
     return load;
   } finally {
     await liftGuard();

@@ -11,7 +11,7 @@ import { times } from './limits.ts';
 import type { Manager } from './manager.ts';
 import { readLivepatch } from './read-livepatches.ts';
 import { readTasksInModule } from './tasks.ts';
-import { waitUntil } from './wait-until.ts';
+import { waitFor } from './wait-for.ts';
 
 export interface Removal {
   readonly removed: boolean;
@@ -31,6 +31,9 @@ export async function removeModule(
   { machine, store }: Manager,
   { name, graceSeconds, disabledAt = Date.now() }: RemovalRequest,
 ): Promise<Removal> {
+  const began = performance.now();
+  // The clock may have been set back since: longer than the whole of it is not waited.
+  const rest = Math.min(disabledAt / 1000 + graceSeconds - Date.now() / 1000, graceSeconds);
   const bundle = await store.bundle(name);
   if (bundle === undefined)
     return leave('kstitch did not load it, so that it is not known whether it may be removed');
@@ -39,7 +42,8 @@ export async function removeModule(
   if (!(await waitForRelease()))
     return leave('the kernel still holds the module; one whose transition was forced it never lets go of');
 
-  await waitUntil(context, `wait until nothing of '${name}' can still run`, disabledAt + graceSeconds * 1000);
+  const label = `wait until nothing of '${name}' can still run`;
+  await waitFor(context, label, rest - (performance.now() - began) / 1000);
   for (let look = 0; look < 2; look++) {
     if (look > 0) await sleep(times.betweenLooks * 1000, undefined, { signal: context.signal });
     const inside = readTasksInModule(machine, name);

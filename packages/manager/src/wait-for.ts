@@ -2,16 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '@kstitch/report/context';
 
 /**
- * Waits, and shows how long.
+ * Waits, and shows how long. Not by the clock of the day: at boot it may jump by hours once the network is there.
  *
- * @param until - milliseconds since 1970; a time that is over is not waited for
  * @throws what the context's signal carries when it is aborted
  */
-export async function waitUntil(context: Context, label: string, until: number): Promise<void> {
-  const left = until - Date.now();
-  if (left <= 0) return;
+export async function waitFor(context: Context, label: string, seconds: number): Promise<void> {
+  if (seconds <= 0) return;
+  const until = performance.now() + seconds * 1000;
   await context.progress.step(label, async update => {
-    for (let rest = left; rest > 0; rest = until - Date.now()) {
+    for (let rest = seconds * 1000; rest > 0; rest = until - performance.now()) {
       update(`${Math.ceil(rest / 1000)} s`);
       await sleep(Math.min(rest, 1000), undefined, { signal: context.signal });
     }
