@@ -1,86 +1,27 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import { missingCompiler } from '@kstitch/testkit/compile';
 import { bootLivepatch } from './boot.ts';
+import { boot, bootEvents, installedOn, loadable, nextBoot, tell } from './fixture-boot.ts';
 import {
-  type Edits,
   ext4Name,
   finishWhenReversed,
   keep,
   moduleFor,
   pipeName,
-  type Recording,
   recordedManager,
   recordOf,
   standIn,
 } from './fixture-machine.ts';
 import { installLivepatch } from './install.ts';
 import { Installed } from './installed.ts';
-import type { Manager } from './manager.ts';
-import { readStatus } from './status.ts';
 
 const skip = missingCompiler;
 const release = recordOf('ext4').kernel.release;
-
-/** Quick: a second where the defaults are a minute. */
-const quick = { 'etc/kstitch.toml': 'grace = 0\n[boot]\ntimeout = 1\nsettled = 1\nretry = 1\n' };
-
-/** A machine on which `name` is installed. */
-async function installedOn(
-  t: TestContext,
-  recording: Recording,
-  name: 'ext4' | 'pipe' = 'ext4',
-  edits: Edits = {},
-): Promise<Manager> {
-  const manager = recordedManager(t, recording, { ...quick, ...edits });
-  const { module, bundle } = moduleFor(recordOf(name));
-  const files = { module, record: JSON.stringify(bundle) };
-  await installLivepatch(silentContext(), manager, { files, what: 'x.json', replace: false });
-  return manager;
-}
-
-/** The machine `active` before its livepatch is loaded; insmod then does, after `first`. */
-async function loadable(t: TestContext, first = '', edits: Edits = {}): Promise<Manager> {
-  const manager = await installedOn(t, 'active', 'ext4', edits);
-  const { root } = manager.machine;
-  const folder = `${root}/sys/kernel/livepatch`;
-  standIn(t, 'insmod', `${first}\nmv ${root}/away ${folder}/${ext4Name}`);
-  renameSync(`${folder}/${ext4Name}`, `${root}/away`);
-  writeFileSync(`${root}/proc/modules`, '');
-  return manager;
-}
-
-function boot(manager: Manager, signal?: AbortSignal) {
-  return bootLivepatch(silentContext(signal), manager);
-}
-
-function bootEvents({ journal }: Manager) {
-  return journal
-    .read()
-    .entries.filter(({ action }) => action === 'boot')
-    .map(({ result }) => result);
-}
-
-async function tell(manager: Manager) {
-  const { health, boot: now } = await readStatus(manager);
-  return { health, ...now };
-}
-
-/** What the machine's next boot finds on the disk. */
-function nextBoot(t: TestContext, manager: Manager, recording: Recording, edits: Edits = {}): Manager {
-  const next = recordedManager(t, recording, {
-    ...quick,
-    'proc/sys/kernel/random/boot_id': 'the next boot\n',
-    ...edits,
-  });
-  rmSync(next.stateDirectory, { recursive: true });
-  renameSync(manager.stateDirectory, next.stateDirectory);
-  return next;
-}
 
 test('where nothing is installed for this kernel, nothing is done', async t => {
   const manager = recordedManager(t, 'bare');
@@ -301,6 +242,20 @@ test('a configuration with a mistake loads nothing, and status says which', { sk
   const manager = await installedOn(t, 'bare', 'ext4', { 'etc/kstitch.toml': 'x = 1\n' });
   await assert.rejects(boot(manager), { code: 'config-malformed', exitStatus: 1 });
   assert.match((await tell(manager)).reasons[0] ?? '', /line 1: 'x' is no setting/);
+});
+
+test('a configuration that gets a mistake while the first try fails costs no line of the journal', {
+  skip,
+}, async t => {
+  const manager = await installedOn(t, 'bare', 'ext4', { 'proc/meminfo': 'MemAvailable: 1 kB\n' });
+  const step = async <T>(label: string, work: (update: () => void) => Promise<T>): Promise<T> => {
+    if (label === 'preflight') writeFileSync(join(manager.machine.root, 'etc/kstitch.toml'), 'x = 1\n');
+    return await work(() => {});
+  };
+  await assert.rejects(bootLivepatch({ ...silentContext(), progress: { step, note: () => {} } }, manager), {
+    code: 'config-malformed',
+  });
+  assert.deepEqual(bootEvents(manager), ['once more', 'config-malformed']);
 });
 
 test('what is damaged in the store is left out: the entry, the module, the record', { skip }, async t => {

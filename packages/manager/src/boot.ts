@@ -8,11 +8,11 @@ import { Refusal } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { ExitStatus } from '@kstitch/report/exit-status';
 import { bootResults } from './boot-status.ts';
-import { readConfig } from './config.ts';
-import { type Guard, hasTripped, Installed, whyTripped } from './installed.ts';
+import { type Config, readConfig } from './config.ts';
+import { type Guard, hasTripped, Installed, type InstalledEntry, whyTripped } from './installed.ts';
 import { recordEvent } from './journal.ts';
 import { readKillSwitch } from './kill-switch.ts';
-import { type LoadResult, loadLivepatch } from './load.ts';
+import { type LoadResult, loadAlone } from './load.ts';
 import type { Machine } from './machine.ts';
 import { alone, type Manager } from './manager.ts';
 import type { LivepatchFiles } from './store.ts';
@@ -31,7 +31,7 @@ export interface BootResult {
  * once more later on; by then it may have been switched off, uninstalled, or loaded.
  *
  * @returns when it has settled
- * @throws Refusal, KstitchError - what {@link loadLivepatch} throws; `boot-guard-tripped`, `boot-oops`, `install-damaged`,
+ * @throws Refusal, KstitchError - what {@link loadAlone} throws; `boot-guard-tripped`, `boot-oops`, `install-damaged`,
  *   `config-malformed`, `host-*`, `interrupted`
  */
 export async function bootLivepatch(context: Context, manager: Manager): Promise<BootResult> {
@@ -39,27 +39,26 @@ export async function bootLivepatch(context: Context, manager: Manager): Promise
 }
 
 async function boot(context: Context, manager: Manager, mayTryAgain: boolean): Promise<BootResult> {
-  const { machine, kernel } = manager;
-  const found = new Installed(manager.stateDirectory).read(kernel.release);
-  if (found === undefined) return { result: 'nothing' };
+  const trial = look(manager);
   const note = (result: string, notes: readonly string[] = []): void =>
-    recordEvent(manager, 'boot', found.livepatch ?? 'unknown', context.diagnostics, result, notes);
-
-  const switchedOff = readKillSwitch(machine);
-  if (switchedOff !== undefined) {
-    note(bootResults.off, [switchedOff]);
-    return { result: 'switched off', switchedOff };
-  }
+    recordEvent(manager, 'boot', trial.entry?.livepatch ?? 'unknown', context.diagnostics, result, notes);
 
   let retry: number;
   try {
-    const load = await loadGuarded(context, manager, found.livepatch);
-    note(bootResults.settled);
-    return { result: 'settled', livepatch: load.livepatch, load };
+    // Nobody is waited for where nothing is to be loaded.
+    const load = mayLoad(trial) ? await loadGuarded(context, manager, trial) : undefined;
+    if (load !== undefined) {
+      note(bootResults.settled);
+      return { result: 'settled', livepatch: load.livepatch, load };
+    }
+    const { entry, switchedOff } = trial;
+    if (entry === undefined || switchedOff === undefined) return { result: 'nothing' };
+    note(bootResults.off, [switchedOff]);
+    return { result: 'switched off', switchedOff };
   } catch (error) {
     const { code, words, passes } = describe(error, context.signal);
-    ({ retry } = passes ? (await readConfig(machine)).boot : { retry: 0 });
-    if (!mayTryAgain || retry === 0) {
+    retry = mayTryAgain && passes ? (trial.config?.boot.retry ?? 0) : 0;
+    if (retry === 0) {
       note(code, words);
       throw error;
     }
@@ -70,53 +69,92 @@ async function boot(context: Context, manager: Manager, mayTryAgain: boolean): P
   return await boot(context, manager, false);
 }
 
+/** What one try has found out; who ends it tells of that, also where it fails. */
+interface Trial {
+  entry: InstalledEntry | undefined;
+  switchedOff: string | undefined;
+  config?: Config;
+}
+
+function look({ machine, kernel, stateDirectory }: Manager): Trial {
+  return {
+    entry: new Installed(stateDirectory).read(kernel.release),
+    switchedOff: readKillSwitch(machine),
+  };
+}
+
+function mayLoad(trial: Trial): trial is Trial & { entry: InstalledEntry } {
+  return trial.entry !== undefined && trial.switchedOff === undefined;
+}
+
+/** @returns undefined when there is nothing to load, or nothing may be loaded, any more */
 async function loadGuarded(
   context: Context,
   manager: Manager,
-  livepatch: string | undefined,
-): Promise<LoadResult> {
+  trial: Trial,
+): Promise<LoadResult | undefined> {
   const { machine, kernel } = manager;
-  const { grace, boot: settings } = await readConfig(machine);
   const installed = new Installed(manager.stateDirectory);
-  const files = await readFiles(manager, livepatch);
+  const config = await readConfig(machine);
+  trial.config = config;
+  const { settled, timeout } = config.boot;
   const diedBefore = hasDied(machine);
-  const guard: Guard = { livepatch: files.name, boot: kernel.bootId, at: new Date().toISOString() };
-  await alone(context, manager, async () => {
-    const earlier = installed.readGuard(kernel.release);
-    if (hasTripped(earlier, files.name, kernel.bootId))
-      throw new KstitchError(
-        'boot-guard-tripped',
-        `boot '${kernel.release}': '${files.name}' is left out: ${whyTripped(earlier)}`,
-      );
-    await installed.writeGuard(kernel.release, guard);
-  });
-
+  const guards: Guard[] = [];
   try {
-    const load = await loadLivepatch(context, manager, {
-      files,
-      what: `${files.name}.json`,
-      timeoutSeconds: settings.timeout,
-      graceSeconds: grace,
-      drop: [],
-      dryRun: false,
+    // From the decision to the guard and the load: in between nobody uninstalls it, and takes the guard away with it.
+    const load = await alone(context, manager, async entries => {
+      // Whoever held the lock may have changed all that was seen before.
+      Object.assign(trial, look(manager));
+      if (!mayLoad(trial)) return undefined;
+      const { name, ...files } = await readFiles(manager, trial.entry.livepatch);
+      const earlier = installed.readGuard(kernel.release);
+      if (hasTripped(earlier, name, kernel.bootId))
+        throw new KstitchError(
+          'boot-guard-tripped',
+          `boot '${kernel.release}': '${name}' is left out: ${whyTripped(earlier)}`,
+        );
+      const request = {
+        files,
+        what: `${name}.json`,
+        timeoutSeconds: timeout,
+        graceSeconds: config.grace,
+        drop: [],
+      };
+      return await loadAlone(context, manager, request, entries, () => guard(name)).catch(
+        (error: unknown) => {
+          if (error instanceof SwitchedOff) return undefined;
+          throw error;
+        },
+      );
     });
-    await waitFor(context, 'wait until it has settled', settings.settled);
+    if (load !== undefined) await waitFor(context, 'wait until it has settled', settled);
     return load;
   } finally {
-    await liftGuard();
+    for (const guard of guards) await liftGuard(guard);
+  }
+
+  async function guard(livepatch: string): Promise<void> {
+    // The one thing that no lock keeps as it is; there was the time of a preflight for it, or the grace time.
+    trial.switchedOff = readKillSwitch(machine);
+    if (trial.switchedOff !== undefined) throw new SwitchedOff();
+    const made: Guard = { livepatch, boot: kernel.bootId, at: new Date().toISOString() };
+    guards.push(made);
+    await installed.writeGuard(kernel.release, made);
   }
 
   /** However it ended, with the machine alive. Most oopses do not take it down (kernel.panic_on_oops is 0), and yet half of it. */
-  async function liftGuard(): Promise<void> {
+  async function liftGuard(made: Guard): Promise<void> {
     if (diedBefore || !hasDied(machine)) {
       await installed.removeGuard(kernel.release);
       return;
     }
-    const reason = `the kernel had an oops within ${settings.settled} s of loading`;
-    await installed.writeGuard(kernel.release, { ...guard, reason: `${reason} it` });
-    throw new KstitchError('boot-oops', `boot '${kernel.release}': ${reason} '${files.name}'`);
+    const reason = `the kernel had an oops within ${settled} s of loading`;
+    await installed.writeGuard(kernel.release, { ...made, reason: `${reason} it` });
+    throw new KstitchError('boot-oops', `boot '${kernel.release}': ${reason} '${made.livepatch}'`);
   }
 }
+
+class SwitchedOff extends Error {}
 
 async function readFiles(
   { store, kernel }: Manager,

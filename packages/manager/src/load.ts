@@ -5,11 +5,11 @@
 import { run } from '@kstitch/host/run';
 import { parseBundle } from '@kstitch/livepatch/bundle';
 import type { Context } from '@kstitch/report/context';
-import { type Diagnostic, stopOnRefusals } from '@kstitch/report/diagnostic';
+import { stopOnRefusals } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { type Attestation, attest } from './attest.ts';
 import { tellBlockers } from './explain.ts';
-import { beginAction, type JournalAction } from './journal.ts';
+import { beginAction, type JournalAction, type JournalEntry } from './journal.ts';
 import { readUptime } from './kernel-identity.ts';
 import { readKernelLog } from './kernel-log.ts';
 import { times } from './limits.ts';
@@ -59,51 +59,75 @@ export async function loadLivepatch(
   manager: Manager,
   request: LoadRequest,
 ): Promise<LoadResult> {
-  const bundle = parseBundle(request.files.record, request.what);
-  const name = bundle.module;
-  const check = (): Promise<Diagnostic[]> =>
-    context.progress.step('preflight', () =>
-      preflight(manager.machine, manager.kernel, {
-        bundle,
-        module: request.files.module,
-        drop: request.drop,
-        freeDisk: freeSpace(manager.stateDirectory),
-        bundleOf: other => manager.store.bundle(other),
-      }),
-    );
-  if (request.dryRun) {
-    accept(context, await check());
-    return { livepatch: name, result: 'checked', forced: false };
+  if (request.dryRun)
+    return { livepatch: await check(context, manager, request), result: 'checked', forced: false };
+  return await alone(context, manager, entries => loadAlone(context, manager, request, entries));
+}
+
+/**
+ * As {@link loadLivepatch}, for who holds the lock.
+ *
+ * @param entries - the journal's
+ * @param beforeLoad - runs when all else is done that comes before insmod; when it throws nothing is loaded
+ */
+export async function loadAlone(
+  context: Context,
+  manager: Manager,
+  request: Omit<LoadRequest, 'dryRun'>,
+  entries: readonly JournalEntry[],
+  beforeLoad?: () => Promise<void>,
+): Promise<LoadResult> {
+  const { machine, store, journal, kernel } = manager;
+  const name = await check(context, manager, request);
+  const before = readLivepatch(machine, name);
+  if (before?.phase === 'disabling')
+    throw new KstitchError('transition-busy', `load '${name}': it is being disabled`);
+  if (before?.phase === 'active') {
+    await beforeLoad?.();
+    return { ...confirm(manager, name), result: 'already', forced: false };
   }
 
-  return await alone(context, manager, async entries => {
-    const { machine, store, journal, kernel } = manager;
-    accept(context, await check());
-    const before = readLivepatch(machine, name);
-    if (before?.phase === 'disabling')
-      throw new KstitchError('transition-busy', `load '${name}': it is being disabled`);
-    if (before?.phase === 'active') return { ...confirm(manager, name), result: 'already', forced: false };
-
-    // One that was reversed or disabled leaves its module behind, which keeps its name.
-    if (before?.phase === 'disabled' || before?.phase === 'held') {
-      const removal = await removeModule(context, manager, {
-        name,
-        graceSeconds: request.graceSeconds,
-        disabledAt: disabledAt(entries, kernel.bootId, name),
+  // One that was reversed or disabled leaves its module behind, which keeps its name.
+  if (before?.phase === 'disabled' || before?.phase === 'held') {
+    const removal = await removeModule(context, manager, {
+      name,
+      graceSeconds: request.graceSeconds,
+      disabledAt: disabledAt(entries, kernel.bootId, name),
+    });
+    if (!removal.removed)
+      throw new KstitchError('load-name-taken', `load '${name}': its module is still there, disabled`, {
+        notes: removal.reasons,
       });
-      if (!removal.removed)
-        throw new KstitchError('load-name-taken', `load '${name}': its module is still there, disabled`, {
-          notes: removal.reasons,
-        });
-    }
+  }
 
-    // What is loaded is what was checked: the copy that only root may change.
-    await store.keep(name, request.files);
-    const action = beginAction(journal, kernel, 'load', name, context.diagnostics);
-    const result = await enableLivepatch(context, manager, name, request, action);
-    action.end(result.attestation?.verdict ?? 'active');
-    return { ...result, result: 'loaded' };
-  });
+  // What is loaded is what was checked: the copy that only root may change.
+  await store.keep(name, request.files);
+  await beforeLoad?.();
+  const action = beginAction(journal, kernel, 'load', name, context.diagnostics);
+  const result = await enableLivepatch(context, manager, name, request, action);
+  action.end(result.attestation?.verdict ?? 'active');
+  return { ...result, result: 'loaded' };
+}
+
+/** The preflight. @returns the livepatch's name */
+async function check(
+  context: Context,
+  { machine, kernel, stateDirectory, store }: Manager,
+  { files, what, drop }: Pick<LoadRequest, 'files' | 'what' | 'drop'>,
+): Promise<string> {
+  const bundle = parseBundle(files.record, what);
+  const findings = await context.progress.step('preflight', () =>
+    preflight(machine, kernel, {
+      bundle,
+      module: files.module,
+      drop,
+      freeDisk: freeSpace(stateDirectory),
+      bundleOf: other => store.bundle(other),
+    }),
+  );
+  stopOnRefusals(findings);
+  context.diagnostics.push(...findings);
+  return bundle.module;
 }
 
 /**
@@ -126,11 +150,6 @@ export async function enableLivepatch(
     ...(insmodSeconds === undefined ? {} : { insmodSeconds }),
     transitionSeconds: watched.seconds,
   };
-}
-
-function accept(context: Context, findings: readonly Diagnostic[]): void {
-  stopOnRefusals(findings);
-  context.diagnostics.push(...findings);
 }
 
 /** @returns seconds; the kernel has begun the transition by then */
