@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -62,6 +62,20 @@ test('who waits is told on whom, and has the lock as soon as the holder is kille
   };
   assert.equal(await withLock(context, 'held', async () => 'mine'), 'mine');
   assert.match(said, new RegExp(`process ${holder.pid}\\b.*held`));
+});
+
+test('a lock in a folder of its own nobody else may open, also one that was there before', async () => {
+  const folder = join(cache, 'own');
+  const file = join(folder, 'one.lock');
+  const mode = () => withLock(silentContext(), 'one', async () => (await stat(file)).mode & 0o777, folder);
+  assert.equal(await mode(), 0o600);
+  await chmod(file, 0o644);
+  assert.equal(await mode(), 0o600);
+  await symlink('/nonexistent/file', join(folder, 'nowhere.lock'));
+  await assert.rejects(
+    withLock(silentContext(), 'nowhere', async () => {}, folder),
+    { code: 'host-lock-failed', message: /^lock 'nowhere': open '.*nowhere.lock': / },
+  );
 });
 
 test('an interrupt ends the waiting', async () => {

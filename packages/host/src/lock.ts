@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { mkdir, readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
@@ -18,27 +19,45 @@ const sayAfter = 2000;
  * locks to detect. The file stays: removing it would let two holders lock two different files of one name.
  *
  * @param name - what is locked, in words: `kit 6.1.0-55-cloud-amd64`
- * @param directory - where the lock lies; in the cache folder unless given
+ * @param directory - where the lock lies, then for its owner alone: whoever may open a lock may hold it for ever. In the cache
+ *   folder unless given
  * @throws KstitchError - `host-lock-failed`, `interrupted`; what `work` throws passes through
  */
 export async function withLock<T>(
   context: Context,
   name: string,
   work: () => Promise<T>,
-  directory: string = join(cacheDirectory(), 'locks'),
+  directory?: string,
 ): Promise<T> {
-  await mkdir(directory, { recursive: true }).catch((error: unknown) => {
-    throw fileError(`make the folder '${directory}'`, error);
+  const folder = directory ?? join(cacheDirectory(), 'locks');
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw fileError(`make the folder '${folder}'`, error);
   });
-  const release = await takeLock(
-    context,
-    name,
-    join(directory, `${name.replaceAll(/[^\w.+-]+/g, '-')}.lock`),
-  );
+  const file = join(folder, `${name.replaceAll(/[^\w.+-]+/g, '-')}.lock`);
+  if (directory !== undefined) await makePrivate(name, file);
+  const release = await takeLock(context, name, file);
   try {
     return await work();
   } finally {
     await release();
+  }
+}
+
+/**
+ * flock(1) would make the file with what the umask leaves of 0666. One that is there already is mended; opened as flock does, which
+ * goes where the disk has become read-only.
+ */
+async function makePrivate(name: string, path: string): Promise<void> {
+  try {
+    const file = await open(path, constants.O_RDONLY | constants.O_CREAT, 0o600);
+    try {
+      if (((await file.stat()).mode & 0o077) !== 0) await file.chmod(0o600);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    const { message } = fileError(`open '${path}'`, error);
+    throw new KstitchError('host-lock-failed', `lock '${name}': ${message}`, { cause: error });
   }
 }
 

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { chmodSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
 import { recordedManager } from './fixture-machine.ts';
@@ -63,4 +65,22 @@ test('two actions never go on at once', async t => {
   await Promise.all([work('a'), work('b')]);
   assert.equal(order[0]?.replace('begins', 'ends'), order[1]);
   assert.equal(order[2]?.replace('begins', 'ends'), order[3]);
+});
+
+test('the state folder and the lock are for their owner; a folder that others may write into is told', async t => {
+  const manager = recordedManager(t, 'bare');
+  const { stateDirectory } = manager;
+  const mode = (...path: string[]) => statSync(join(stateDirectory, ...path)).mode & 0o777;
+  rmSync(stateDirectory, { recursive: true });
+  const tell = async () => {
+    const context = silentContext();
+    await alone(context, manager, async () => {});
+    return context.diagnostics.map(({ code }) => code);
+  };
+  assert.deepEqual(await tell(), []);
+  assert.deepEqual([mode(), mode('livepatches.lock')], [0o700, 0o600]);
+  chmodSync(stateDirectory, 0o755);
+  assert.deepEqual(await tell(), []);
+  chmodSync(stateDirectory, 0o775);
+  assert.deepEqual(await tell(), ['state-open']);
 });

@@ -1,6 +1,9 @@
+import { statSync } from 'node:fs';
+import { makeDirectoryDurably } from '@kstitch/host/files';
 import { withLock } from '@kstitch/host/lock';
 import { stateDirectory } from '@kstitch/host/state-directory';
 import type { Context } from '@kstitch/report/context';
+import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import { Installed } from './installed.ts';
 import { findUnfinished, Journal, type JournalEntry } from './journal.ts';
 import { type KernelIdentity, readKernelIdentity } from './kernel-identity.ts';
@@ -41,6 +44,8 @@ export async function alone<T>(
   manager: Manager,
   work: (entries: readonly JournalEntry[]) => Promise<T>,
 ): Promise<T> {
+  await makeDirectoryDurably(manager.stateDirectory, 0o700);
+  context.diagnostics.push(...tellOpen(manager.stateDirectory));
   return await withLock(
     context,
     'livepatches',
@@ -54,6 +59,13 @@ export async function alone<T>(
     },
     manager.stateDirectory,
   );
+}
+
+/** Whoever may write into the folder may put another livepatch, or none, in the place of what is installed. */
+function tellOpen(directory: string): Diagnostic[] {
+  return (statSync(directory).mode & 0o022) === 0
+    ? []
+    : [diagnostic('state-open', {}, `others than its owner may write into '${directory}'`)];
 }
 
 /** What there is is the truth; the journal is made to agree with it. */

@@ -319,6 +319,13 @@ export const managerCodes = {
     help: 'correct the line, or take it out: the default is used then',
     example: "read '/etc/kstitch.toml': line 3: 'boot.timeuot' is no setting; there are grace, boot.timeout",
   },
+  'state-open': {
+    kind: 'caution',
+    meaning:
+      'The state folder was there already, and others may write into it: they decide what the next boot loads, and can keep kstitch waiting.',
+    help: "chmod 700 the folder, and look whether what is in it is root's",
+    example: "others than its owner may write into '/var/lib/kstitch'",
+  },
   'journal-incomplete': {
     kind: 'caution',
     meaning:
