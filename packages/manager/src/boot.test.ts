@@ -126,21 +126,52 @@ test('stopped in good order before it has settled, the guard goes', { skip }, as
   assert.deepEqual(bootEvents(manager), ['interrupted']);
 });
 
+/** As it is before the load, and as insmod leaves it; undefined: this kernel does not count. */
+interface OopsCase {
+  readonly tainted: readonly [before: number, after: number];
+  readonly count?: readonly [before: number, after: number];
+}
+
+async function withOops(t: TestContext, { tainted, count }: OopsCase) {
+  const edits = {
+    'proc/sys/kernel/tainted': `${tainted[0]}\n`,
+    ...(count === undefined ? {} : { 'sys/kernel/oops_count': `${count[0]}\n` }),
+  };
+  const after = count === undefined ? '' : `echo ${count[1]} > sys/kernel/oops_count`;
+  return await loadable(t, `echo ${tainted[1]} > proc/sys/kernel/tainted\n${after}`, edits);
+}
+
 test('an oops while it settles leaves it out of the next boot, though the kernel lives on', {
   skip,
 }, async t => {
-  const tainted = (value: string) => ({ 'proc/sys/kernel/tainted': `${value}\n` });
-  const before = await loadable(t, '', tainted('4224'));
-  assert.equal((await boot(before)).result, 'settled');
+  const cases: OopsCase[] = [
+    { tainted: [4096, 4224] },
+    { tainted: [4096, 4224], count: [0, 1] },
+    { tainted: [4224, 4224], count: [1, 2] },
+  ];
+  for (const one of cases) {
+    const manager = await withOops(t, one);
+    await assert.rejects(boot(manager), { code: 'boot-oops', exitStatus: 1 });
+    assert.equal((await tell(manager)).health, 'guard tripped');
+    const next = nextBoot(t, manager, 'bare');
+    await assert.rejects(boot(next), { code: 'boot-guard-tripped' });
+    assert.match((await tell(next)).reasons[0] ?? '', /: the kernel had an oops within 1 s of loading it$/);
+  }
+});
 
-  const manager = await loadable(t, `echo 4224 > "$OOPS"`, tainted('4096'));
-  process.env['OOPS'] = join(manager.machine.root, 'proc/sys/kernel/tainted');
-  t.after(() => delete process.env['OOPS']);
-  await assert.rejects(boot(manager), { code: 'boot-oops', exitStatus: 1 });
-  assert.equal((await tell(manager)).health, 'guard tripped');
-  const next = nextBoot(t, manager, 'bare');
-  await assert.rejects(boot(next), { code: 'boot-guard-tripped' });
-  assert.match((await tell(next)).reasons[0] ?? '', /had an oops within 1 s of loading it$/);
+test('an oops before it is none of the livepatch where the kernel counts, and keeps the guard where not', {
+  skip,
+}, async t => {
+  const counted = await withOops(t, { tainted: [4224, 4224], count: [1, 1] });
+  assert.equal((await boot(counted)).result, 'settled');
+  const uncounted = await withOops(t, { tainted: [4224, 4224] });
+  await assert.rejects(boot(uncounted), { code: 'boot-oops' });
+  const { health, guard } = await tell(uncounted);
+  assert.equal(health, 'guard tripped');
+  assert.match(
+    guard?.reason ?? '',
+    /had an oops before, so that nobody knows of one within 1 s of loading it$/,
+  );
 });
 
 for (const [name, edits] of [

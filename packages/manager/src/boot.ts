@@ -13,8 +13,8 @@ import { type Guard, hasTripped, Installed, type InstalledEntry, whyTripped } fr
 import { recordEvent } from './journal.ts';
 import { readKillSwitch } from './kill-switch.ts';
 import { type LoadResult, loadAlone } from './load.ts';
-import type { Machine } from './machine.ts';
 import { alone, type Manager } from './manager.ts';
+import { hadOops, type Oopses, readOopses } from './oopses.ts';
 import type { LivepatchFiles } from './store.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -98,8 +98,7 @@ async function loadGuarded(
   const config = await readConfig(machine);
   trial.config = config;
   const { settled, timeout } = config.boot;
-  const diedBefore = hasDied(machine);
-  const guards: Guard[] = [];
+  const guards: { readonly guard: Guard; readonly oopses: Oopses }[] = [];
   try {
     // From the decision to the guard and the load: in between nobody uninstalls it, and takes the guard away with it.
     const load = await alone(context, manager, async entries => {
@@ -130,7 +129,7 @@ async function loadGuarded(
     if (load !== undefined) await waitFor(context, 'wait until it has settled', settled);
     return load;
   } finally {
-    for (const guard of guards) await liftGuard(guard);
+    for (const { guard: set, oopses } of guards) await liftGuard(set, oopses);
   }
 
   async function guard(livepatch: string): Promise<void> {
@@ -138,19 +137,23 @@ async function loadGuarded(
     trial.switchedOff = readKillSwitch(machine);
     if (trial.switchedOff !== undefined) throw new SwitchedOff();
     const made: Guard = { livepatch, boot: kernel.bootId, at: new Date().toISOString() };
-    guards.push(made);
+    guards.push({ guard: made, oopses: readOopses(machine) });
     await installed.writeGuard(kernel.release, made);
   }
 
   /** However it ended, with the machine alive. Most oopses do not take it down (kernel.panic_on_oops is 0), and yet half of it. */
-  async function liftGuard(made: Guard): Promise<void> {
-    if (diedBefore || !hasDied(machine)) {
+  async function liftGuard(set: Guard, before: Oopses): Promise<void> {
+    const oops = hadOops(before, readOopses(machine));
+    if (oops === false) {
       await installed.removeGuard(kernel.release);
       return;
     }
-    const reason = `the kernel had an oops within ${settled} s of loading`;
-    await installed.writeGuard(kernel.release, { ...made, reason: `${reason} it` });
-    throw new KstitchError('boot-oops', `boot '${kernel.release}': ${reason} '${made.livepatch}'`);
+    const within = `within ${settled} s of loading`;
+    const reason = oops
+      ? `the kernel had an oops ${within}`
+      : `the kernel had an oops before, so that nobody knows of one ${within}`;
+    await installed.writeGuard(kernel.release, { ...set, reason: `${reason} it` });
+    throw new KstitchError('boot-oops', `boot '${kernel.release}': ${reason} '${set.livepatch}'`);
   }
 }
 
@@ -170,13 +173,6 @@ async function readFiles(
       `${what}: '${livepatch}' is installed, and its module or record is missing or damaged`,
     );
   return { ...files, name: livepatch };
-}
-
-/** Documentation/admin-guide/tainted-kernels.rst: the kernel died recently, an oops or a BUG. */
-const taintDied = 1 << 7;
-
-function hasDied(machine: Machine): boolean {
-  return (Number(machine.read('/proc/sys/kernel/tainted') ?? 0) & taintDied) !== 0;
 }
 
 function describe(error: unknown, signal: AbortSignal) {

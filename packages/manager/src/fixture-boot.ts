@@ -33,12 +33,12 @@ export async function installedOn(
   return manager;
 }
 
-/** The machine `active` before its livepatch is loaded; insmod then does, after `first`. */
+/** The machine `active` before its livepatch is loaded; insmod then does, after `first`, in its root. */
 export async function loadable(t: TestContext, first = '', edits: Edits = {}): Promise<Manager> {
   const manager = await installedOn(t, 'active', 'ext4', edits);
   const { root } = manager.machine;
   const folder = `${root}/sys/kernel/livepatch`;
-  standIn(t, 'insmod', `${first}\nmv ${root}/away ${folder}/${ext4Name}`);
+  standIn(t, 'insmod', `cd ${root}\n${first}\nmv ${root}/away ${folder}/${ext4Name}`);
   renameSync(`${folder}/${ext4Name}`, `${root}/away`);
   writeFileSync(`${root}/proc/modules`, '');
   return manager;

@@ -308,7 +308,7 @@ export const managerCodes = {
   'boot-oops': {
     kind: 'error',
     meaning:
-      'Soon after the livepatch was loaded at boot the kernel had an oops. Whether the livepatch did it is not known; the next boot leaves it out.',
+      'Soon after the livepatch was loaded at boot the kernel had an oops; or it had one before, and does not count them (/sys/kernel/oops_count), so that nobody knows. Whether the livepatch did it is not known; the next boot leaves it out.',
     help: "read the kernel log; 'kstitch unload NAME' takes the livepatch out of this boot too",
     example:
       "boot '6.1.0-55-cloud-amd64': the kernel had an oops within 60 s of loading 'kstitch_a_1a2b3c4d'",
