@@ -11,3 +11,15 @@ test('what the next boot loads only root may say, or who keeps a state folder of
       message: 'install: only root may say what the next boot loads',
     });
 });
+
+test('what was done to the kernel, and what is installed, nobody else is told that it is nothing', () => {
+  mindRoot('history', { KSTITCH_STATE: '/srv/state' }, 1000);
+  assert.throws(() => mindRoot('history', {}, 1000), {
+    code: 'machine-not-root',
+    message: 'history: only root may read the journal',
+  });
+  assert.throws(() => mindRoot('boot', {}, 1000), {
+    code: 'machine-not-root',
+    message: 'boot: only root may see what is installed',
+  });
+});

@@ -1,3 +1,4 @@
+import { isStateOfMachine } from '@kstitch/host/state-directory';
 import { KstitchError } from '@kstitch/report/error';
 
 /** What only root may, by command. */
@@ -7,6 +8,8 @@ const deeds = {
   'reload-target': 'load modules',
   install: 'say what the next boot loads',
   uninstall: 'say what the next boot loads',
+  boot: 'see what is installed',
+  history: 'read the journal',
 } as const;
 
 /**
@@ -20,6 +23,6 @@ export function mindRoot(
   environment: NodeJS.ProcessEnv = process.env,
   userId: number | undefined = process.geteuid?.(),
 ): void {
-  if (userId !== 0 && (environment['KSTITCH_STATE'] ?? '') === '')
+  if (!isStateOfMachine(environment, userId))
     throw new KstitchError('machine-not-root', `${command}: only root may ${deeds[command]}`);
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ext4Name, keep, pipeName, recordedManager, recordOf } from './fixture-machine.ts';
 import { beginAction } from './journal.ts';
-import { attestAll, readStatus, tellHidden } from './status.ts';
+import { attestAll, readStatus, readVisibleStatus, tellHidden, tellUnknown } from './status.ts';
 
 test('a machine without livepatches is well', async t => {
   assert.deepEqual(await readStatus(recordedManager(t, 'bare')), {
@@ -50,6 +50,26 @@ test('who is not root is told that what is known is hidden, and root is not', as
   assert.match(finding.text, new RegExp(`'${ext4Name}'.*only root`));
   await keep(manager, recordOf('ext4'));
   assert.deepEqual(tellHidden(await readStatus(manager), 1000), []);
+});
+
+test('to others than root the health is unknown, whatever a folder of their own has', async t => {
+  const manager = recordedManager(t, 'active');
+  await keep(manager, recordOf('ext4'));
+  const seen = await readVisibleStatus(manager, {}, 1000);
+  assert.deepEqual([seen.health, seen.boot], ['unknown', null]);
+  assert.deepEqual(
+    seen.livepatches.map(({ name, phase, known }) => [name, phase, known]),
+    [[ext4Name, 'active', false]],
+  );
+  assert.deepEqual(
+    tellUnknown(seen).map(({ code }) => code),
+    ['state-not-root'],
+  );
+  for (const own of [
+    await readVisibleStatus(manager, {}, 0),
+    await readVisibleStatus(manager, { KSTITCH_STATE: '/srv' }, 1000),
+  ])
+    assert.deepEqual([own.health, own.livepatches[0]?.known, tellUnknown(own)], ['well', true, []]);
 });
 
 test('a transition is stuck when it began long ago, or nobody knows when', async t => {

@@ -1,4 +1,5 @@
 /** What is known about the livepatches of the running kernel, from the kernel and from what kstitch wrote down. */
+import { isStateOfMachine } from '@kstitch/host/state-directory';
 import type { Bundle } from '@kstitch/livepatch/bundle';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import { type Attestation, attest } from './attest.ts';
@@ -27,6 +28,13 @@ export interface LivepatchStatus extends LoadedLivepatch {
  * about the installed livepatch; `transition stuck` may be.
  */
 export type Health = 'reboot needed' | 'fix withdrawn' | BootHealth;
+
+/** What the kernel tells everybody: whether that is well, what kstitch wrote down would have to say. */
+export interface PublicStatus {
+  readonly health: 'unknown';
+  readonly boot: null;
+  readonly livepatches: readonly LivepatchStatus[];
+}
 
 export interface MachineStatus {
   readonly health: Health;
@@ -75,10 +83,29 @@ export async function readStatus(manager: Manager): Promise<MachineStatus> {
   };
 }
 
+/** For who may not read what kstitch wrote down. */
+export function readPublicStatus({ machine }: Manager): PublicStatus {
+  const nothing = { known: false, cves: [], patches: [], since: undefined, forced: false, unload: undefined };
+  return {
+    health: 'unknown',
+    boot: null,
+    livepatches: readLivepatches(machine).map(livepatch => ({ ...livepatch, ...nothing })),
+  };
+}
+
+/** @returns as much as the user may know */
+export async function readVisibleStatus(
+  manager: Manager,
+  environment?: NodeJS.ProcessEnv,
+  userId?: number,
+): Promise<MachineStatus | PublicStatus> {
+  return isStateOfMachine(environment, userId) ? await readStatus(manager) : readPublicStatus(manager);
+}
+
 /** @returns of each livepatch that is active, whether it is in force */
 export function attestAll(
   { machine }: Manager,
-  { livepatches }: MachineStatus,
+  { livepatches }: Pick<MachineStatus, 'livepatches'>,
 ): ReadonlyMap<string, Attestation> {
   return new Map(
     livepatches.flatMap(({ name }) => {
@@ -90,13 +117,19 @@ export function attestAll(
 
 /** @returns that what kstitch wrote down of livepatches is not for our eyes: it lies in root's folder */
 export function tellHidden(
-  { livepatches }: MachineStatus,
+  { livepatches }: Pick<MachineStatus, 'livepatches'>,
   userId: number | undefined = process.geteuid?.(),
 ): Diagnostic[] {
   const hidden = livepatches.filter(({ known }) => !known);
   if (userId === 0 || hidden.length === 0) return [];
   const names = hidden.map(({ name }) => `'${name}'`).join(', ');
   return [diagnostic('list-not-root', {}, `what is in ${names}, and since when, only root may read`)];
+}
+
+/** @returns why the health is unknown */
+export function tellUnknown({ health }: MachineStatus | PublicStatus): Diagnostic[] {
+  const what = 'what is installed, what is in the livepatches, and what was done to them only root may read';
+  return health === 'unknown' ? [diagnostic('state-not-root', {}, what)] : [];
 }
 
 function judgeHealth(

@@ -2,6 +2,7 @@ import type { BootResult } from '@kstitch/manager/boot';
 import type { Look } from '@kstitch/report/render-text';
 import type { Command } from 'commander';
 import { finish, type Run } from '../command-line.ts';
+import { mindRoot } from '../mind-root.ts';
 import { type CommonOptions, fields } from '../run-command.ts';
 
 /** `kstitch boot` */
@@ -18,6 +19,7 @@ export function addBoot(program: Command, run: Run): void {
   finish(command, ['kstitch boot']);
   command.action((options: CommonOptions) =>
     run('boot', options, async context => {
+      mindRoot('boot');
       const { openManager } = await import('@kstitch/manager/manager');
       const { bootLivepatch } = await import('@kstitch/manager/boot');
       const manager = openManager();

@@ -1,6 +1,7 @@
 import type { JournalEntry } from '@kstitch/manager/journal';
 import type { Command } from 'commander';
 import { finish, type Run, wholeNumber } from '../command-line.ts';
+import { mindRoot } from '../mind-root.ts';
 import { type CommonOptions, lines } from '../run-command.ts';
 
 interface HistoryOptions extends CommonOptions {
@@ -19,6 +20,7 @@ export function addHistory(program: Command, run: Run): void {
   finish(command, ['kstitch history --last 20']);
   command.action(({ last, ...options }: HistoryOptions) =>
     run('history', options, async () => {
+      mindRoot('history');
       const { Journal } = await import('@kstitch/manager/journal');
       const { stateDirectory } = await import('@kstitch/host/state-directory');
       const { entries, damagedLines } = new Journal(stateDirectory()).read();

@@ -15,9 +15,9 @@ export function addList(program: Command, run: Run): void {
   command.action((options: CommonOptions) =>
     run('list', options, async context => {
       const { openManager } = await import('@kstitch/manager/manager');
-      const { readStatus, tellHidden } = await import('@kstitch/manager/status');
+      const { readVisibleStatus, tellHidden } = await import('@kstitch/manager/status');
       const manager = openManager();
-      const status = await readStatus(manager);
+      const status = await readVisibleStatus(manager);
       const { livepatches } = status;
       const hidden = tellHidden(status);
       context.diagnostics.push(...hidden);

@@ -1,13 +1,15 @@
 import type { Attestation } from '@kstitch/manager/attest';
 import type { BootStatus } from '@kstitch/manager/boot-status';
 import type { KernelIdentity } from '@kstitch/manager/kernel-identity';
-import type { LivepatchStatus, MachineStatus } from '@kstitch/manager/status';
+import type { LivepatchStatus, MachineStatus, PublicStatus } from '@kstitch/manager/status';
 import { diagnostic } from '@kstitch/report/diagnostic';
 import { ExitStatus } from '@kstitch/report/exit-status';
 import type { Look } from '@kstitch/report/render-text';
 import type { Command } from 'commander';
 import { finish, type Run } from '../command-line.ts';
 import { type CommonOptions, fields, paragraphs, section } from '../run-command.ts';
+
+type AnyStatus = MachineStatus | PublicStatus;
 
 const statusOf = {
   well: ExitStatus.done,
@@ -16,7 +18,9 @@ const statusOf = {
   'installed but not active': ExitStatus.installedNotActive,
   'transition stuck': ExitStatus.transitionStuck,
   'guard tripped': ExitStatus.guardTripped,
-} as const satisfies Record<MachineStatus['health'], ExitStatus>;
+  // A monitor that may not see it must not take it for well.
+  unknown: ExitStatus.error,
+} as const satisfies Record<AnyStatus['health'], ExitStatus>;
 
 /** `kstitch status` */
 export function addStatus(program: Command, run: Run): void {
@@ -26,19 +30,24 @@ export function addStatus(program: Command, run: Run): void {
     .description(
       'Shows the running kernel, what is installed for it, each livepatch with its state, what it patches and mends, and since ' +
         'when. Exit status besides the usual: 10 reboot needed, 11 the installed livepatch is not active or a fix is out of ' +
-        'force, 12 a transition is stuck or did not end at boot, 13 the installed livepatch is left out after a crash.',
+        'force, 12 a transition is stuck or did not end at boot, 13 the installed livepatch is left out after a crash. To others ' +
+        'than root it shows what the kernel tells everybody, and ends with 1: whether that is well only root may know.',
     );
   finish(command, ['kstitch status']);
   command.action((options: CommonOptions) =>
     run('status', options, async context => {
       const { openManager } = await import('@kstitch/manager/manager');
-      const { attestAll, readStatus, tellHidden } = await import('@kstitch/manager/status');
+      const { attestAll, readVisibleStatus, tellUnknown, tellHidden } = await import(
+        '@kstitch/manager/status'
+      );
       const { tellUnfinishedReload } = await import('@kstitch/manager/unfinished-reload');
       const manager = openManager();
-      const status = await readStatus(manager);
+      const status = await readVisibleStatus(manager);
       const attested = attestAll(manager, status);
-      context.diagnostics.push(...tellUnfinishedReload(status.unfinishedReload), ...tellHidden(status));
-      const { damagedJournalLines: damaged } = status;
+      context.diagnostics.push(...tellUnknown(status));
+      if (status.health !== 'unknown')
+        context.diagnostics.push(...tellUnfinishedReload(status.unfinishedReload), ...tellHidden(status));
+      const damaged = status.health === 'unknown' ? 0 : status.damagedJournalLines;
       if (damaged > 0)
         context.diagnostics.push(
           diagnostic(
@@ -51,12 +60,13 @@ export function addStatus(program: Command, run: Run): void {
         ...livepatch,
         attestation: attested.get(livepatch.name),
       }));
+      const whyUnknown = status.health === 'unknown' ? 'only root may see it' : 'kstitch did not load it';
       return {
         json: { kernel: manager.kernel, ...status, livepatches },
         text: look =>
           paragraphs([
             renderMachine(manager.kernel, status, look),
-            ...livepatches.map(livepatch => renderOne(livepatch, look)),
+            ...livepatches.map(livepatch => renderOne(livepatch, whyUnknown, look)),
           ]),
         status: statusOf[status.health],
       };
@@ -64,17 +74,19 @@ export function addStatus(program: Command, run: Run): void {
   );
 }
 
-function renderMachine(kernel: KernelIdentity, status: MachineStatus, look: Look): string {
+function renderMachine(kernel: KernelIdentity, status: AnyStatus, look: Look): string {
   return fields(look, [
     ['kernel', kernel.release],
     ['build id', kernel.buildId || 'none'],
     ['running for', duration(kernel.uptime)],
     ['health', healthText(status)],
-    ...status.unfinished.map(({ action, livepatch, at }): [string, string] => [
-      'interrupted',
-      `${action} of '${livepatch}', begun ${at}: it goes on or was killed`,
-    ]),
-    ...renderBoot(status.boot),
+    ...(status.health === 'unknown' ? [] : status.unfinished).map(
+      ({ action, livepatch, at }): [string, string] => [
+        'interrupted',
+        `${action} of '${livepatch}', begun ${at}: it goes on or was killed`,
+      ],
+    ),
+    ...(status.boot === null ? [] : renderBoot(status.boot)),
     ['livepatches', status.livepatches.length === 0 ? 'none' : String(status.livepatches.length)],
   ]);
 }
@@ -107,7 +119,8 @@ function row(label: string, value: string): [string, string] {
   return [label, value];
 }
 
-function healthText({ health, livepatches }: MachineStatus): string {
+function healthText({ health, livepatches }: AnyStatus): string {
+  if (health === 'unknown') return 'unknown: only root may see what is installed';
   if (health === 'guard tripped') return 'the installed livepatch is left out after a crash';
   if (health === 'installed but not active') return 'the installed livepatch is not active';
   if (health === 'transition stuck')
@@ -122,6 +135,7 @@ function healthText({ health, livepatches }: MachineStatus): string {
 
 function renderOne(
   livepatch: LivepatchStatus & { readonly attestation: Attestation | undefined },
+  whyUnknown: string,
   look: Look,
 ): string {
   const { attestation, objects, patches, cves } = livepatch;
@@ -134,7 +148,7 @@ function renderOne(
       ['state', `${livepatch.phase}${livepatch.forced ? ', forced' : ''}`],
       ...(attestation === undefined ? [] : [['in force', attestation.verdict] as const]),
       ['since', livepatch.since ?? 'unknown'],
-      ['mends', livepatch.known ? [...cves, ...patches].join(', ') : 'unknown: kstitch did not load it'],
+      ['mends', livepatch.known ? [...cves, ...patches].join(', ') : `unknown: ${whyUnknown}`],
       [
         'may be removed',
         livepatch.unload === undefined ? 'unknown' : livepatch.unload.verdict === 'safe' ? 'yes' : 'no',

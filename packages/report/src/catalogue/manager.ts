@@ -43,6 +43,13 @@ export const managerCodes = {
     help: "run 'kstitch list' as root, or with sudo",
     example: "what is in 'kstitch_ext4_mballoc_1a2b3c4d', and since when, only root may read",
   },
+  'state-not-root': {
+    kind: 'caution',
+    meaning:
+      'Whether the machine is well nobody but root may know: what is installed, and what kstitch did, lies in a folder of its own. What is shown is what the kernel tells everybody, and the exit status is 1.',
+    help: "run 'kstitch status' as root, or with sudo; a monitor needs root for it too",
+    example: 'what is installed, what is in the livepatches, and what was done to them only root may read',
+  },
   'load-module-changed': {
     kind: 'refusal',
     meaning:
