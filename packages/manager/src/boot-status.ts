@@ -1,7 +1,10 @@
 /** Whether the running kernel has what is installed for it, and if not, why. */
 import { type Guard, hasTripped, Installed, type InstalledEntry, whyTripped } from './installed.ts';
-import type { JournalEntry } from './journal.ts';
+import { findUnfinished, type JournalEntry } from './journal.ts';
+import { readUptime } from './kernel-identity.ts';
 import { readKillSwitch } from './kill-switch.ts';
+import { times } from './limits.ts';
+import type { Machine } from './machine.ts';
 import type { Manager } from './manager.ts';
 import { readPhase } from './read-livepatches.ts';
 
@@ -23,6 +26,18 @@ export type BootHealth = 'well' | 'guard tripped' | 'transition stuck' | 'instal
 
 /** What became of it at boot, as the journal has it, besides codes of the catalogue. */
 export const bootResults = { again: 'once more', off: 'switched off', settled: 'settled' } as const;
+
+/** @returns when the second try comes: by the clock of the day, which may jump by hours at boot, and in a way that does not */
+export function tellWhen(machine: Machine, seconds: number): string {
+  const at = new Date(Date.now() + seconds * 1000).toISOString();
+  return `at ${at}, ${Math.round(readUptime(machine) + seconds)} s after the kernel began`;
+}
+
+/** Whether it has not come: who waited for it is no more. Some time is for what comes before insmod. */
+function hasMissed(machine: Machine, when: string): boolean {
+  const due = /, (\d+) s after/.exec(when)?.[1];
+  return due !== undefined && readUptime(machine) > Number(due) + times.stuck;
+}
 
 /** @param ofBoot - the journal's entries of this boot */
 export function readBootStatus(
@@ -47,25 +62,44 @@ export function readBootStatus(
   const isSet = found?.livepatch === livepatch && found?.boot === kernel.bootId;
   const state = tripped ? 'tripped' : isSet ? 'set' : undefined;
   const active = livepatch !== undefined && readPhase(machine, livepatch) === 'active';
-  const last = ofBoot.findLast(one => one.action === 'boot' && one.livepatch === (livepatch ?? 'unknown'));
+  const own = ofBoot.filter(one => one.livepatch === (livepatch ?? 'unknown'));
+  const last = own.findLast(({ action }) => action === 'boot');
+  const missed =
+    last?.result === bootResults.again &&
+    hasMissed(machine, last.notes?.[0] ?? '') &&
+    !findUnfinished(own, kernel.bootId).some(({ action }) => action === 'load');
   const boot: BootStatus = {
     installed: entry,
     active,
-    reasons: active ? [] : whyNotActive(entry, tripped ? found : undefined, switchedOff, last),
+    reasons: active ? [] : whyNotActive(entry, tripped ? found : undefined, switchedOff, last, missed),
     switchedOff,
     guard: found === undefined || state === undefined ? null : { ...found, state },
     others,
   };
-  return { boot, health: judge(boot, last) };
+  return { boot, health: judge(boot, own, last?.result, missed) };
 }
 
-function judge({ active, guard }: BootStatus, last: JournalEntry | undefined): BootHealth {
+function judge(
+  { active, guard }: BootStatus,
+  own: readonly JournalEntry[],
+  last: string | undefined,
+  missed: boolean,
+): BootHealth {
   // Also when it was loaded by hand: the next boot will not have it.
   if (guard?.state === 'tripped') return 'guard tripped';
   if (active) return 'well';
-  // The second comes after the first alone: a module that stays where the transition was reversed.
-  if (last?.result === 'load-timed-out' || last?.result === 'load-name-taken') return 'transition stuck';
+  const noSecond = missed || last === 'interrupted' || last === 'load-name-taken';
+  if (last === 'load-timed-out' || (noSecond && firstTimedOut(own))) return 'transition stuck';
   return 'installed but not active';
+}
+
+/** Whether the try before the one that was to come ended so; the machine may also not have allowed it. */
+function firstTimedOut(own: readonly JournalEntry[]): boolean {
+  const again = own.findLastIndex(({ action, result }) => action === 'boot' && result === bootResults.again);
+  const load = own
+    .slice(0, Math.max(again, 0))
+    .findLast(({ action, phase }) => action === 'load' && phase === 'end');
+  return load?.result === 'reversed' || load?.result === 'being reversed';
 }
 
 function whyNotActive(
@@ -73,6 +107,7 @@ function whyNotActive(
   tripped: Guard | undefined,
   switchedOff: string | null,
   last: JournalEntry | undefined,
+  missed: boolean,
 ): string[] {
   if (tripped !== undefined) return [`left out: ${whyTripped(tripped)}`];
   const words = [...(last?.notes ?? [])];
@@ -87,7 +122,9 @@ function whyNotActive(
     case bootResults.settled:
       return ['it was loaded at boot, and taken out since'];
     case bootResults.again:
-      return [`it is tried once more ${words[0] ?? ''}`, ...words.slice(1)];
+      return missed
+        ? [`it was to be tried once more ${words[0] ?? ''}, and was not`, ...words.slice(1)]
+        : [`it is tried once more ${words[0] ?? ''}`, ...words.slice(1)];
     default:
       return words;
   }

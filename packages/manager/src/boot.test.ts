@@ -1,22 +1,12 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import { missingCompiler } from '@kstitch/testkit/compile';
-import { bootLivepatch } from './boot.ts';
 import { boot, bootEvents, installedOn, loadable, nextBoot, tell } from './fixture-boot.ts';
-import {
-  ext4Name,
-  finishWhenReversed,
-  keep,
-  moduleFor,
-  pipeName,
-  recordedManager,
-  recordOf,
-  standIn,
-} from './fixture-machine.ts';
+import { ext4Name, moduleFor, pipeName, recordedManager, recordOf, standIn } from './fixture-machine.ts';
 import { installLivepatch } from './install.ts';
 import { Installed } from './installed.ts';
 
@@ -196,69 +186,6 @@ test('a word of the command line that only looks like it is none', { skip }, asy
   assert.equal((await boot(manager)).result, 'settled');
 });
 
-/** The transition of `pipe` goes on, and is reversed in vain or not; rmmod and insmod do what `tools` say. */
-async function blocked(t: TestContext, tools: Readonly<Record<'rmmod' | 'insmod', string>>) {
-  const manager = await installedOn(t, 'enabling-task', 'pipe');
-  await keep(manager, recordOf('ext4', { patches: [] }));
-  const { root } = manager.machine;
-  cpSync(join(root, 'sys/kernel/livepatch', pipeName), join(root, 'away'), { recursive: true });
-  for (const tool of ['rmmod', 'insmod'] as const) standIn(t, tool, `cd ${root}\n${tools[tool]}`);
-  t.after(finishWhenReversed(manager.machine, pipeName, '0'));
-  const booted = boot(manager);
-  booted.catch(() => {});
-  while (bootEvents(manager).length === 0) await new Promise(resolve => setTimeout(resolve, 20));
-  return { manager, booted };
-}
-
-test('a transition that does not end is tried once more, and then status is 12', { skip }, async t => {
-  const { manager, booted } = await blocked(t, {
-    rmmod: `sed -i '/^${pipeName} /d' proc/modules`,
-    insmod: `cp -r away sys/kernel/livepatch/${pipeName} && echo '${pipeName} 1 1 - Live 0x0 (OEK)' >> proc/modules`,
-  });
-  const waiting = await tell(manager);
-  assert.equal(waiting.health, 'installed but not active');
-  assert.match(waiting.reasons[0] ?? '', /^it is tried once more at 20/);
-  assert.match(waiting.reasons.join('\n'), /cat \(process 105\) in pipe_read\(\)/);
-  assert.equal(waiting.guard, null);
-
-  while (!existsSync(join(manager.machine.root, 'sys/kernel/livepatch', pipeName)))
-    await new Promise(resolve => setTimeout(resolve, 20));
-  assert.equal((await tell(manager)).guard?.state, 'set');
-  t.after(finishWhenReversed(manager.machine, pipeName, '0'));
-  await assert.rejects(booted, { code: 'load-timed-out', exitStatus: 5 });
-  assert.deepEqual(bootEvents(manager), ['once more', 'load-timed-out']);
-  const { health, reasons, guard } = await tell(manager);
-  assert.deepEqual([health, guard], ['transition stuck', null]);
-  assert.match(reasons[0] ?? '', /did not end within 1 s and was reversed$/);
-});
-
-test('so it is when the module of the first try may not be removed for the second', { skip }, async t => {
-  const { manager, booted } = await blocked(t, { rmmod: 'echo "in use" >&2; exit 1', insmod: 'exit 99' });
-  await assert.rejects(booted, { code: 'load-name-taken', exitStatus: 4 });
-  assert.deepEqual(bootEvents(manager), ['once more', 'load-name-taken']);
-  const { health, reasons } = await tell(manager);
-  assert.deepEqual([health, reasons.at(-1)], ['transition stuck', 'in use']);
-});
-
-test('the second try asks again what is installed and whether it may', { skip }, async t => {
-  const manager = await installedOn(t, 'bare', 'ext4', { 'proc/meminfo': 'MemAvailable: 1 kB\n' });
-  const booted = boot(manager);
-  while (bootEvents(manager).length === 0) await new Promise(resolve => setTimeout(resolve, 20));
-  writeFileSync(join(manager.machine.root, 'etc/kstitch.off'), '');
-  assert.equal((await booted).result, 'switched off');
-});
-
-test('retry = 0 tries once; a try that fails twice is told as it is', { skip }, async t => {
-  const low = { 'proc/meminfo': 'MemAvailable: 1 kB\n' };
-  const twice = await installedOn(t, 'bare', 'ext4', low);
-  await assert.rejects(boot(twice), { code: 'load-memory-low', exitStatus: 4 });
-  assert.deepEqual(bootEvents(twice), ['once more', 'load-memory-low']);
-  const once = await installedOn(t, 'bare', 'ext4', { ...low, 'etc/kstitch.toml': 'boot.retry = 0' });
-  await assert.rejects(boot(once), { code: 'load-memory-low' });
-  assert.deepEqual(bootEvents(once), ['load-memory-low']);
-  assert.equal((await tell(once)).health, 'installed but not active');
-});
-
 test('what the preflight refuses is not tried again, and leaves no guard', { skip }, async t => {
   const manager = await installedOn(t, 'bare', 'ext4', { 'proc/sys/kernel/ftrace_enabled': '0\n' });
   await assert.rejects(boot(manager), { code: 'load-ftrace-off' });
@@ -273,20 +200,6 @@ test('a configuration with a mistake loads nothing, and status says which', { sk
   const manager = await installedOn(t, 'bare', 'ext4', { 'etc/kstitch.toml': 'x = 1\n' });
   await assert.rejects(boot(manager), { code: 'config-malformed', exitStatus: 1 });
   assert.match((await tell(manager)).reasons[0] ?? '', /line 1: 'x' is no setting/);
-});
-
-test('a configuration that gets a mistake while the first try fails costs no line of the journal', {
-  skip,
-}, async t => {
-  const manager = await installedOn(t, 'bare', 'ext4', { 'proc/meminfo': 'MemAvailable: 1 kB\n' });
-  const step = async <T>(label: string, work: (update: () => void) => Promise<T>): Promise<T> => {
-    if (label === 'preflight') writeFileSync(join(manager.machine.root, 'etc/kstitch.toml'), 'x = 1\n');
-    return await work(() => {});
-  };
-  await assert.rejects(bootLivepatch({ ...silentContext(), progress: { step, note: () => {} } }, manager), {
-    code: 'config-malformed',
-  });
-  assert.deepEqual(bootEvents(manager), ['once more', 'config-malformed']);
 });
 
 test('what is damaged in the store is left out: the entry, the module, the record', { skip }, async t => {

@@ -3,11 +3,13 @@
  * the disk until the machine has lived with it for a while. A boot that finds a guard of an earlier one knows that the livepatch
  * may be what ended it, and leaves it out.
  */
+
+import type { Code } from '@kstitch/report/catalogue';
 import type { Context } from '@kstitch/report/context';
 import { Refusal } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { ExitStatus } from '@kstitch/report/exit-status';
-import { bootResults } from './boot-status.ts';
+import { bootResults, tellWhen } from './boot-status.ts';
 import { type Config, readConfig } from './config.ts';
 import { type Guard, hasTripped, Installed, type InstalledEntry, whyTripped } from './installed.ts';
 import { recordEvent } from './journal.ts';
@@ -44,6 +46,7 @@ async function boot(context: Context, manager: Manager, mayTryAgain: boolean): P
     recordEvent(manager, 'boot', trial.entry?.livepatch ?? 'unknown', context.diagnostics, result, notes);
 
   let retry: number;
+  let why: readonly string[];
   try {
     // Nobody is waited for where nothing is to be loaded.
     const load = mayLoad(trial) ? await loadGuarded(context, manager, trial) : undefined;
@@ -57,23 +60,35 @@ async function boot(context: Context, manager: Manager, mayTryAgain: boolean): P
     return { result: 'switched off', switchedOff };
   } catch (error) {
     const { code, words, passes } = describe(error, context.signal);
-    retry = mayTryAgain && passes ? (trial.config?.boot.retry ?? 0) : 0;
+    why = words;
+    // Where the module may not be removed the second would find its name taken.
+    const stays = trial.removable === false && leavesModule.includes(code);
+    retry = mayTryAgain && passes && !stays ? (trial.config?.boot.retry ?? 0) : 0;
     if (retry === 0) {
       note(code, words);
       throw error;
     }
-    const again = new Date(Date.now() + retry * 1000);
-    note(bootResults.again, [`at ${again.toISOString()}`, ...words]);
+    note(bootResults.again, [tellWhen(manager.machine, retry), ...words]);
   }
-  await waitFor(context, 'wait until it is tried again', retry);
+  try {
+    await waitFor(context, 'wait until it is tried again', retry);
+  } catch (error) {
+    note(describe(error, context.signal).code, ['it was stopped before its second try', ...why]);
+    throw error;
+  }
   return await boot(context, manager, false);
 }
+
+/** Its livepatch is disabled then, and its module still there. */
+const leavesModule: readonly string[] = ['load-timed-out', 'load-name-taken'] satisfies Code[];
 
 /** What one try has found out; who ends it tells of that, also where it fails. */
 interface Trial {
   entry: InstalledEntry | undefined;
   switchedOff: string | undefined;
   config?: Config;
+  /** Whether its module may be removed. */
+  removable?: boolean;
 }
 
 function look({ machine, kernel, stateDirectory }: Manager): Trial {
@@ -105,7 +120,8 @@ async function loadGuarded(
       // Whoever held the lock may have changed all that was seen before.
       Object.assign(trial, look(manager));
       if (!mayLoad(trial)) return undefined;
-      const { name, ...files } = await readFiles(manager, trial.entry.livepatch);
+      const { name, removable, ...files } = await readFiles(manager, trial.entry.livepatch);
+      trial.removable = removable;
       const earlier = installed.readGuard(kernel.release);
       if (hasTripped(earlier, name, kernel.bootId))
         throw new KstitchError(
@@ -162,17 +178,18 @@ class SwitchedOff extends Error {}
 async function readFiles(
   { store, kernel }: Manager,
   livepatch: string | undefined,
-): Promise<LivepatchFiles & { readonly name: string }> {
+): Promise<LivepatchFiles & { readonly name: string; readonly removable: boolean }> {
   const what = `boot '${kernel.release}'`;
   if (livepatch === undefined)
     throw new KstitchError('install-damaged', `${what}: the file that names what is installed is damaged`);
   const files = store.read(livepatch);
-  if (files === undefined || (await store.bundle(livepatch)) === undefined)
+  const bundle = await store.bundle(livepatch);
+  if (files === undefined || bundle === undefined)
     throw new KstitchError(
       'install-damaged',
       `${what}: '${livepatch}' is installed, and its module or record is missing or damaged`,
     );
-  return { ...files, name: livepatch };
+  return { ...files, name: livepatch, removable: bundle.unload.verdict === 'safe' };
 }
 
 function describe(error: unknown, signal: AbortSignal) {
