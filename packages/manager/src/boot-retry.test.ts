@@ -109,12 +109,21 @@ test('a configuration that gets a mistake while the first try fails costs no lin
 });
 
 const late = { 'etc/kstitch.toml': 'grace = 0\n[boot]\ntimeout = 1\nretry = 600\n' };
+const interrupted = new KstitchError('interrupted', 'x');
+
+/** Does not wait for ten minutes when a test fails. */
+function stoppable(t: TestContext): AbortController {
+  const controller = new AbortController();
+  t.after(() => controller.abort(interrupted));
+  return controller;
+}
+
 const noTools = { rmmod: 'exit 99', insmod: 'exit 99' };
 
 test('stopped while it waits for the second try, it says so, and status is 12', { skip }, async t => {
-  const controller = new AbortController();
+  const controller = stoppable(t);
   const { manager, booted } = await blocked(t, noTools, { edits: late, signal: controller.signal });
-  controller.abort(new KstitchError('interrupted', 'x'));
+  controller.abort(interrupted);
   await assert.rejects(booted);
   assert.deepEqual(bootEvents(manager), ['once more', 'interrupted']);
   const { health, reasons } = await tell(manager);
@@ -131,7 +140,7 @@ function setUptime({ machine }: Manager, change: number): void {
 test('killed while it waits, status is 12 once the second try is long due, whatever the clock says', {
   skip,
 }, async t => {
-  const controller = new AbortController();
+  const controller = stoppable(t);
   const { manager, booted } = await blocked(t, noTools, { edits: late, signal: controller.signal });
   setUptime(manager, 655);
   t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 86_400_000 });
@@ -142,13 +151,13 @@ test('killed while it waits, status is 12 once the second try is long due, whate
   assert.match(reasons[0] ?? '', /^it was to be tried once more at 20.*, and was not$/);
   beginAction(manager.journal, manager.kernel, 'load', pipeName, []);
   assert.equal((await tell(manager)).health, 'installed but not active');
-  controller.abort(new KstitchError('interrupted', 'x'));
+  controller.abort(interrupted);
   await assert.rejects(booted);
 });
 
 test('what never began is not called stuck when its second try does not come', { skip }, async t => {
   const manager = await installedOn(t, 'bare', 'ext4', { ...late, 'proc/meminfo': 'MemAvailable: 1 kB\n' });
-  const controller = new AbortController();
+  const controller = stoppable(t);
   const booted = boot(manager, controller.signal);
   booted.catch(() => {});
   while (bootEvents(manager).length === 0) await new Promise(resolve => setTimeout(resolve, 20));
@@ -156,7 +165,7 @@ test('what never began is not called stuck when its second try does not come', {
   const { health, reasons } = await tell(manager);
   assert.equal(health, 'installed but not active');
   assert.match(reasons[0] ?? '', /, and was not$/);
-  controller.abort(new KstitchError('interrupted', 'x'));
+  controller.abort(interrupted);
   await assert.rejects(booted);
   assert.equal((await tell(manager)).health, 'installed but not active');
 });
