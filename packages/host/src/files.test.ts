@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { access, mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { KstitchError } from '@kstitch/report/error';
+import { recordSyncs } from '@kstitch/testkit/record-syncs';
 import {
   buildDirectoryAtomically,
   makeDirectoryDurably,
@@ -24,15 +25,8 @@ test('a file is replaced as a whole and nothing else stays', async () => {
 
 test('what has to outlive a power loss is synced with the folder that names it', async t => {
   await withTemporaryDirectory('files-test', async directory => {
-    const handle = await open(directory);
-    const prototype: { sync: typeof handle.sync } = Object.getPrototypeOf(handle);
-    await handle.close();
     const synced: ('file' | 'folder')[] = [];
-    const { sync } = prototype;
-    t.mock.method(prototype, 'sync', async function (this: typeof handle) {
-      synced.push((await this.stat()).isDirectory() ? 'folder' : 'file');
-      await sync.call(this);
-    });
+    await recordSyncs(t, (_path, kind) => synced.push(kind));
     const takeSynced = () => synced.splice(0);
 
     const folder = join(directory, 'a/b');

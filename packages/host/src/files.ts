@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { type FileHandle, mkdir, mkdtemp, open, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -53,7 +53,7 @@ export async function writeDurably(
   options: { readonly mode?: number } = {},
 ): Promise<void> {
   await writeAtomically(path, content, options);
-  await syncDirectory(dirname(path));
+  syncDirectory(dirname(path));
 }
 
 /**
@@ -67,7 +67,7 @@ export async function removeDurably(path: string): Promise<void> {
   } catch (error) {
     throw fileError(`remove '${path}'`, error);
   }
-  await syncDirectory(dirname(path));
+  syncDirectory(dirname(path));
 }
 
 /**
@@ -76,24 +76,33 @@ export async function removeDurably(path: string): Promise<void> {
  * @throws KstitchError - `host-disk-full`, `host-file-failed`
  */
 export async function makeDirectoryDurably(path: string, mode: number): Promise<void> {
+  makeDirectoryDurablySync(path, mode);
+}
+
+/** As {@link makeDirectoryDurably}. */
+export function makeDirectoryDurablySync(path: string, mode: number): void {
   try {
-    const first = await mkdir(path, { recursive: true, mode });
+    const first = mkdirSync(path, { recursive: true, mode });
     if (first === undefined) return;
     for (let folder = path; folder !== dirname(first); folder = dirname(folder))
-      await syncDirectory(dirname(folder));
+      syncDirectory(dirname(folder));
   } catch (error) {
     throw fileError(`make the folder '${path}'`, error);
   }
 }
 
-/** Names are the folder's content: without this a rename may still be lost when its file is not. */
-async function syncDirectory(path: string): Promise<void> {
+/**
+ * Names are the folder's content: without this a rename, or a new file, may still be lost when what is in the file is not.
+ *
+ * @throws KstitchError - `host-disk-full`, `host-file-failed`
+ */
+export function syncDirectory(path: string): void {
   try {
-    const folder = await open(path, 'r');
+    const folder = openSync(path, 'r');
     try {
-      await folder.sync();
+      fsyncSync(folder);
     } finally {
-      await folder.close();
+      closeSync(folder);
     }
   } catch (error) {
     throw fileError(`write '${path}'`, error);

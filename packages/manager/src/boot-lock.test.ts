@@ -1,12 +1,13 @@
 /** The boot decides, guards and loads while nobody else changes what it has seen. */
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { withLock } from '@kstitch/host/lock';
 import { silentContext } from '@kstitch/report/context';
 import { missingCompiler } from '@kstitch/testkit/compile';
+import { recordSyncs } from '@kstitch/testkit/record-syncs';
 import { type BootResult, bootLivepatch } from './boot.ts';
 import { boot, bootEvents, installedOn, loadable } from './fixture-boot.ts';
 import { ext4Name, recordOf, standIn } from './fixture-machine.ts';
@@ -88,4 +89,21 @@ test('the guard comes last before insmod, and no uninstall in between takes it a
   const seen = readFileSync(`${manager.store.modulePath(ext4Name)}.seen`, 'utf8');
   assert.deepEqual(seen.trimEnd().split('\n'), [`${release}.guard`, `${release}.json`]);
   assert.deepEqual([installed.read(release), installed.readGuard(release)], [undefined, undefined]);
+});
+
+test('the guard is on the disk with its name before insmod runs, and its removal after; so is the journal', {
+  skip,
+}, async t => {
+  const manager = await loadable(t, 'cp syncs syncs.before');
+  const log = join(manager.machine.root, 'syncs');
+  await recordSyncs(t, (path, kind) => {
+    const has = kind === 'folder' ? `: ${readdirSync(path).join(' ')}` : '';
+    appendFileSync(log, `${basename(path)}${has}\n`);
+  });
+  await boot(manager);
+  const before = readFileSync(`${log}.before`, 'utf8').trimEnd().split('\n');
+  assert.ok(before.includes(`installed: ${release}.guard ${release}.json`));
+  assert.ok(before.indexOf('journal') > before.findIndex(line => line.startsWith('installed: ')));
+  const after = readFileSync(log, 'utf8').split('\n').slice(before.length);
+  assert.ok(after.includes(`installed: ${release}.json`));
 });

@@ -8,9 +8,10 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { test } from 'node:test';
 import type { Diagnostic } from '@kstitch/report/diagnostic';
+import { recordSyncs } from '@kstitch/testkit/record-syncs';
 import * as fc from 'fast-check';
 import { temporary } from './fixture-machine.ts';
 import { beginAction, findUnfinished, Journal } from './journal.ts';
@@ -42,6 +43,17 @@ test('an action has a line when it begins and one when it has ended, for root al
   assert.equal(new Set(entries.map(({ id }) => id)).size, 1);
   assert.equal(statSync(journal.path).mode & 0o077, 0);
   assert.equal(readFileSync(journal.path, 'utf8').split('\n').length, 4);
+});
+
+test('a line is on the disk when it is written, with the file and the folders that were made for it', async t => {
+  const folder = temporary(t);
+  const journal = new Journal(join(folder, 'a/state'));
+  const synced: string[] = [];
+  await recordSyncs(t, path => synced.push(relative(folder, path)));
+  const action = beginAction(journal, kernel, 'load', 'kstitch_a', []);
+  assert.deepEqual(synced.splice(0), ['a', '', 'a/state/journal', 'a/state']);
+  action.end('attested');
+  assert.equal(synced[0], 'a/state/journal');
 });
 
 test('an action that did not end is found, of this boot only', t => {

@@ -4,9 +4,9 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileError } from '@kstitch/host/files';
+import { fileError, makeDirectoryDurablySync, syncDirectory } from '@kstitch/host/files';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { limits } from './limits.ts';
@@ -83,7 +83,7 @@ export class Journal {
    */
   append(entry: JournalEntry): void {
     try {
-      mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
+      makeDirectoryDurablySync(dirname(this.path), 0o700);
       const file = openSync(this.path, 'a+', 0o600);
       try {
         // A line that was cut off must not swallow this one.
@@ -94,7 +94,8 @@ export class Journal {
       } finally {
         closeSync(file);
       }
-      syncFolder(dirname(this.path));
+      // It may have been made just now.
+      syncDirectory(dirname(this.path));
     } catch (error) {
       throw fileError(`write '${this.path}'`, error);
     }
@@ -224,14 +225,4 @@ function endsWithLine(file: number): boolean {
   const last = Buffer.alloc(1);
   readSync(file, last, 0, 1, size - 1);
   return last[0] === 0x0a;
-}
-
-/** A file that was just made is there after a power loss only when its folder was written too. */
-function syncFolder(path: string): void {
-  const folder = openSync(path, 'r');
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
 }
