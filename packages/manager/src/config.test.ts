@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { configPath, defaults, readConfig } from './config.ts';
+import type { Diagnostic } from '@kstitch/report/diagnostic';
+import { configPath, defaults, readConfig, readConfigIfPossible } from './config.ts';
 import { recorded } from './fixture-machine.ts';
 
 function read(t: TestContext, text: string | undefined) {
@@ -56,4 +57,22 @@ test('a value that cannot be is refused with its line', async t => {
 test('what is no TOML is refused with its line', async t => {
   assert.match(await refusal(t, '[boot]\ntimeout = \n'), /^line 2: \S/);
   assert.match(await refusal(t, 'grace = 1\ngrace = 2\n'), /^line 2: \S/);
+});
+
+test('a file that is longer than anybody writes one is not read', async t => {
+  await assert.rejects(read(t, '#'.repeat(16 * 1024 + 1)), { code: 'machine-unreadable' });
+});
+
+test('a mistake keeps nobody from taking a livepatch out: it is told, and the defaults are used', async t => {
+  const diagnostics: Diagnostic[] = [];
+  const of = (text: string) =>
+    readConfigIfPossible(recorded(t, 'bare', { [configPath.slice(1)]: text }), diagnostics);
+  assert.equal((await of('grace = 5\n')).grace, 5);
+  assert.equal(diagnostics.length, 0);
+  assert.deepEqual(await of('grace = 5\nx = 1\n'), defaults);
+  assert.deepEqual(
+    diagnostics.map(({ code, severity }) => [code, severity]),
+    [['config-ignored', 'caution']],
+  );
+  assert.match(diagnostics[0]?.text ?? '', /: line 2: 'x' is no setting; .*; the defaults are used$/);
 });

@@ -2,6 +2,7 @@
  * `/etc/kstitch.toml`. A file that is not there, and a key that is not in it, mean the defaults; whatever is in it and is not known is
  * refused with its line, for a mistyped key would be a setting that nobody has.
  */
+import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { limits } from './limits.ts';
 import type { Machine } from './machine.ts';
@@ -68,6 +69,17 @@ export async function readConfig(machine: Machine): Promise<Config> {
       settled: values.get('boot.settled') ?? boot.settled,
     },
   };
+}
+
+/** As {@link readConfig}, for who takes a livepatch back: a mistake in the settings, which is told, must not keep it in force. */
+export async function readConfigIfPossible(machine: Machine, diagnostics: Diagnostic[]): Promise<Config> {
+  try {
+    return await readConfig(machine);
+  } catch (error) {
+    if (!(error instanceof KstitchError)) throw error;
+    diagnostics.push(diagnostic('config-ignored', {}, `${error.message}; the defaults are used`));
+    return defaults;
+  }
 }
 
 function malformed(line: number, why: string, cause?: unknown): KstitchError {

@@ -19,8 +19,8 @@ export const limits = {
   kprobes: 16 * MIB,
   /** The journal: some 300 bytes an action. */
   journal: 64 * MIB,
-  /** `/etc/kstitch.toml`. */
-  config: MIB,
+  /** `/etc/kstitch.toml`, which has four settings; telling the line of a mistake takes the square of it. */
+  config: 16 * KIB,
   /** A livepatch and its record, as in the store. */
   livepatch: 256 * MIB,
   bundle: 64 * MIB,

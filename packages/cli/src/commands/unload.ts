@@ -36,13 +36,13 @@ export function addUnload(program: Command, run: Run): void {
     run('unload', options, async context => {
       const { openManager } = await import('@kstitch/manager/manager');
       const { unloadLivepatch } = await import('@kstitch/manager/unload');
-      const { readConfig } = await import('@kstitch/manager/config');
+      const { readConfigIfPossible } = await import('@kstitch/manager/config');
       mindRoot('unload');
       const manager = openManager();
       const result = await unloadLivepatch(context, manager, {
         name,
         timeoutSeconds: timeout,
-        graceSeconds: grace ?? (await readConfig(manager.machine)).grace,
+        graceSeconds: grace ?? (await readConfigIfPossible(manager.machine, context.diagnostics)).grace,
         keep: keep === true,
       });
       const { transitionSeconds, reasons } = result;

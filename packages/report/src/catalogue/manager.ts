@@ -326,6 +326,14 @@ export const managerCodes = {
     help: 'correct the line, or take it out: the default is used then',
     example: "read '/etc/kstitch.toml': line 3: 'boot.timeuot' is no setting; there are grace, boot.timeout",
   },
+  'config-ignored': {
+    kind: 'caution',
+    meaning:
+      'The configuration cannot be read or has a mistake. Taking a livepatch out goes on with the defaults; loading one does not.',
+    help: "correct the line, or say it on the command line: '--grace'",
+    example:
+      "read '/etc/kstitch.toml': line 3: 'boot.timeuot' is no setting; there are grace, boot.timeout; the defaults are used",
+  },
   'state-open': {
     kind: 'caution',
     meaning:
