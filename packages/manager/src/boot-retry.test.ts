@@ -142,7 +142,7 @@ test('killed while it waits, status is 12 once the second try is long due, whate
 }, async t => {
   const controller = stoppable(t);
   const { manager, booted } = await blocked(t, noTools, { edits: late, signal: controller.signal });
-  setUptime(manager, 655);
+  setUptime(manager, 775);
   t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 86_400_000 });
   assert.equal((await tell(manager)).health, 'installed but not active');
   setUptime(manager, 10);
@@ -161,7 +161,7 @@ test('what never began is not called stuck when its second try does not come', {
   const booted = boot(manager, controller.signal);
   booted.catch(() => {});
   while (bootEvents(manager).length === 0) await new Promise(resolve => setTimeout(resolve, 20));
-  setUptime(manager, 700);
+  setUptime(manager, 800);
   const { health, reasons } = await tell(manager);
   assert.equal(health, 'installed but not active');
   assert.match(reasons[0] ?? '', /, and was not$/);

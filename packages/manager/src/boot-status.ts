@@ -33,10 +33,10 @@ export function tellWhen(machine: Machine, seconds: number): string {
   return `at ${at}, ${Math.round(readUptime(machine) + seconds)} s after the kernel began`;
 }
 
-/** Whether it has not come: who waited for it is no more. Some time is for what comes before insmod. */
+/** Whether it has not come: who waited for it is no more. */
 function hasMissed(machine: Machine, when: string): boolean {
   const due = /, (\d+) s after/.exec(when)?.[1];
-  return due !== undefined && readUptime(machine) > Number(due) + times.stuck;
+  return due !== undefined && readUptime(machine) > Number(due) + times.late;
 }
 
 /** @param ofBoot - the journal's entries of this boot */

@@ -38,4 +38,6 @@ export const times = {
   release: 10,
   /** A transition that began longer ago is stuck: the kernel has woken everybody it can four times by then. */
   stuck: 60,
+  /** After a second try at boot was due it may still come to insmod: the wait for the lock, a grace time, the preflight come first. */
+  late: 180,
 } as const;

@@ -225,3 +225,22 @@ test('status ends with 11 when what is installed is not active, and with 13 when
   );
   assert.match(stdout, /^guard: +tripped; once you know why: kstitch install kstitch_x$/m);
 });
+
+test('to others than root status is never well, and neither history nor boot says that there is nothing', () => {
+  // Root may go without this, so that the user is another by word alone; no folder is their own.
+  const other = ['--import', 'data:text/javascript,process.geteuid = () => 1000', mainFile];
+  const { KSTITCH_STATE: _, XDG_STATE_HOME: __, ...environment } = process.env;
+  const asOther = (...words: string[]) => {
+    const env = { ...environment, HOME: '/dev/null' };
+    const { status, stdout } = spawnSync(process.execPath, [...other, ...words], { encoding: 'utf8', env });
+    return { status, stdout };
+  };
+  const seen = asOther('status', '--json');
+  const { health, boot, diagnostics } = JSON.parse(seen.stdout);
+  assert.deepEqual([seen.status, health, boot, diagnostics[0].code], [1, 'unknown', null, 'state-not-root']);
+  assert.match(asOther('status').stdout, /^health: +unknown: only root may see what is installed$/m);
+  for (const word of ['history', 'boot']) {
+    const { status, stdout } = asOther(word, '--json');
+    assert.deepEqual([status, JSON.parse(stdout).error.code], [1, 'machine-not-root'], word);
+  }
+});
