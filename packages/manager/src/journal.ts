@@ -18,6 +18,9 @@ import { Machine } from './machine.ts';
  */
 export type Action = 'load' | 'unload' | 'force' | 'repair' | 'reload' | 'install' | 'uninstall' | 'boot';
 
+/** What changes nothing in the kernel by itself. */
+export const aboutBoots: readonly Action[] = ['install', 'uninstall', 'boot'];
+
 export interface JournalEntry {
   /** ISO 8601, UTC. */
   readonly at: string;

@@ -32,6 +32,9 @@ test('whatever was done with a livepatch after it was disabled leaves open since
   unload('a');
   beginAction(journal, kernel, 'load', 'b', []).end('attested');
   assert.notEqual(of('a'), undefined, 'another livepatch is loaded');
+  beginAction(journal, kernel, 'boot', 'a', []).end('once more');
+  beginAction(journal, kernel, 'install', 'a', []).end('installed');
+  assert.notEqual(of('a'), undefined, 'what is about boots touches no livepatch in the kernel');
   // Its time was that of the first unload, while another one replaced it since.
   beginAction(journal, kernel, 'load', 'a', []).end('attested');
   assert.equal(of('a'), undefined);

@@ -5,7 +5,7 @@ import { stateDirectory } from '@kstitch/host/state-directory';
 import type { Context } from '@kstitch/report/context';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import { Installed } from './installed.ts';
-import { findUnfinished, Journal, type JournalEntry } from './journal.ts';
+import { aboutBoots, findUnfinished, Journal, type JournalEntry } from './journal.ts';
 import { type KernelIdentity, readKernelIdentity } from './kernel-identity.ts';
 import { Machine } from './machine.ts';
 import { readLivepatch } from './read-livepatches.ts';
@@ -100,6 +100,8 @@ export function disabledAt(
   bootId: string,
   name: string,
 ): number | undefined {
-  const last = entries.findLast(({ boot, livepatch }) => boot === bootId && livepatch === name);
+  const last = entries.findLast(
+    ({ boot, livepatch, action }) => boot === bootId && livepatch === name && !aboutBoots.includes(action),
+  );
   return last?.result === 'disabled' || last?.result === 'reversed' ? Date.parse(last.at) : undefined;
 }

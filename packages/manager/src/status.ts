@@ -4,7 +4,7 @@ import type { Bundle } from '@kstitch/livepatch/bundle';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import { type Attestation, attest } from './attest.ts';
 import { type BootHealth, type BootStatus, readBootStatus } from './boot-status.ts';
-import { type Action, findUnfinished, type JournalEntry } from './journal.ts';
+import { aboutBoots, findUnfinished, type JournalEntry } from './journal.ts';
 import { times } from './limits.ts';
 import type { Manager } from './manager.ts';
 import { type LoadedLivepatch, readLivepatches } from './read-livepatches.ts';
@@ -46,9 +46,6 @@ export interface MachineStatus {
   /** A module that was to be loaded again, when that has not come to its end. */
   readonly unfinishedReload?: UnfinishedReload;
 }
-
-/** What changes nothing in the kernel by itself. */
-const aboutBoots: readonly Action[] = ['install', 'uninstall', 'boot'];
 
 export async function readStatus(manager: Manager): Promise<MachineStatus> {
   const { machine, kernel, journal, store } = manager;
