@@ -34,6 +34,16 @@ export function withOtherKernels(command: Command): Command {
     );
 }
 
+/** @throws KstitchError - `usage` where two kernels are named, or an archive for one that is not fetched */
+export function checkKernelOptions({ kernel, kernelDir, fromRunning, snapshot }: KernelOptions): void {
+  if (kernel !== undefined && (kernelDir !== undefined || fromRunning === true))
+    throw new KstitchError('usage', 'a release goes with neither --kernel-dir nor --from-running');
+  if (kernelDir !== undefined && fromRunning === true)
+    throw new KstitchError('usage', '--kernel-dir does not go with --from-running');
+  if (kernelDir !== undefined && snapshot !== undefined)
+    throw new KstitchError('usage', '--snapshot does not go with --kernel-dir: nothing is fetched');
+}
+
 /**
  * @param machine - whose kernel `--from-running` means
  * @returns the kit; one that was fetched or made when the command line asks for that
@@ -44,22 +54,15 @@ export async function chooseKit(
   options: KernelOptions,
   machine: Machine = new Machine(),
 ): Promise<Kit> {
+  checkKernelOptions(options);
   const { kernel, kernelDir, fromRunning = false, snapshot } = options;
-  if (kernel !== undefined && (kernelDir !== undefined || fromRunning))
-    throw new KstitchError('usage', 'a release goes with neither --kernel-dir nor --from-running');
   const { checkRunning, fetchKit, openKit } = await import('@kstitch/build/kit/kit');
   const { kitOfDirectory } = await import('@kstitch/build/kit/own-kit');
-  if (!fromRunning) {
-    return kernelDir === undefined
-      ? await openKit(kernel ?? runningRelease())
-      : await kitOfDirectory(context, kernelDir);
-  }
+  if (kernelDir !== undefined) return await kitOfDirectory(context, kernelDir);
+  if (!fromRunning) return await openKit(kernel ?? runningRelease());
   const { readKernelIdentity } = await import('@kstitch/manager/kernel-identity');
   const running = readKernelIdentity(machine);
-  const kit =
-    kernelDir === undefined
-      ? await fetchKit(context, running.release, snapshot === undefined ? {} : { snapshot })
-      : await kitOfDirectory(context, kernelDir);
+  const kit = await fetchKit(context, running.release, snapshot === undefined ? {} : { snapshot });
   await checkRunning(kit, running);
   return kit;
 }

@@ -50,11 +50,12 @@ const notNeeded: Readonly<Record<string, string>> = {
 
 /** The purposes for which a file's programs are called. */
 function purposesOf(file: string): readonly Purpose[] {
+  if (file === 'build/src/kit/apt.ts') return ['archive', 'kit', 'build'];
   if (/^build\/src\/(?:kit|root)\//.test(file) || file === 'build/src/delta.ts') return ['kit', 'build'];
   if (file.startsWith('build/')) return ['build'];
   if (file.startsWith('vm/')) return ['vm'];
-  if (file === 'host/src/run.ts') return ['kit', 'build', 'vm'];
-  if (file === 'host/src/lock.ts') return ['kit', 'build'];
+  if (file === 'host/src/run.ts') return ['archive', 'kit', 'build', 'vm'];
+  if (file === 'host/src/lock.ts') return ['archive', 'kit', 'build'];
   return [];
 }
 
@@ -146,6 +147,13 @@ test('every program that only tests call is in the table', async () => {
       program => !own(program) && !(program in notNeeded) && packageOfTool(program) === undefined,
     ),
     [],
+  );
+});
+
+test('asking the package archive wants no compiler', () => {
+  assert.deepEqual(
+    table.filter(({ purposes }) => purposes.includes('archive')).map(({ name }) => name),
+    ['apt', 'dpkg', 'util-linux', 'dash', 'coreutils', 'ca-certificates'],
   );
 });
 

@@ -1,8 +1,8 @@
 /**
- * What a package is needed for: fetching and preparing a kernel, building (which does that first when it has not been done),
- * virtual machines, the tests of all that.
+ * What a package is needed for: asking the package archive, fetching and preparing a kernel, building (which does that first when
+ * it has not been done), virtual machines, the tests of all that.
  */
-export type Purpose = 'kit' | 'build' | 'vm' | 'test';
+export type Purpose = 'archive' | 'kit' | 'build' | 'vm' | 'test';
 
 export interface RequiredPackage {
   /** The Debian package. */
@@ -23,13 +23,13 @@ export const requiredPackages = [
   {
     name: 'apt',
     why: 'fetches kernel packages',
-    purposes: ['kit', 'build'],
+    purposes: ['archive', 'kit', 'build'],
     tools: ['apt-get', 'apt-cache', 'apt-helper'],
   },
   {
     name: 'dpkg',
     why: 'knows what is installed, unpacks kernel packages',
-    purposes: ['kit', 'build', 'vm'],
+    purposes: ['archive', 'kit', 'build', 'vm'],
     tools: ['dpkg-deb', 'dpkg-query', 'dpkg'],
   },
   { name: 'tar', why: 'unpacks the kernel source', purposes: ['kit', 'build'], tools: ['tar'] },
@@ -49,22 +49,22 @@ export const requiredPackages = [
   {
     name: 'util-linux',
     why: 'ends programs with kstitch, keeps two kstitch apart, enters build roots',
-    purposes: ['kit', 'build', 'vm'],
+    purposes: ['archive', 'kit', 'build', 'vm'],
     tools: ['setpriv', 'flock', 'prlimit', 'unshare'],
   },
   { name: 'mount', why: 'enters build roots', purposes: ['kit', 'build'], tools: ['mount'] },
   { name: 'bash', why: 'runs pipelines', purposes: ['kit', 'build'], tools: ['bash'] },
-  { name: 'dash', why: 'runs scripts', purposes: ['kit', 'build'], tools: ['sh'] },
+  { name: 'dash', why: 'runs scripts', purposes: ['archive', 'kit', 'build'], tools: ['sh'] },
   {
     name: 'coreutils',
     why: 'runs pipelines',
-    purposes: ['kit', 'build'],
+    purposes: ['archive', 'kit', 'build'],
     tools: ['cat', 'chroot', 'cp', 'env', 'printf', 'true'],
   },
   {
     name: 'ca-certificates',
     why: 'the package archive is reached over https',
-    purposes: ['kit', 'build'],
+    purposes: ['archive', 'kit', 'build'],
     tools: [],
   },
   {

@@ -7,7 +7,7 @@ import { ExitStatus } from '@kstitch/report/exit-status';
 import type { Look } from '@kstitch/report/render-text';
 import type { Command } from 'commander';
 import { finish, kernelRelease, kitName, type Run, webAddress, wholeNumber } from '../command-line.ts';
-import { chooseKit, type KernelOptions, withOtherKernels } from '../kernel-choice.ts';
+import { checkKernelOptions, chooseKit, type KernelOptions, withOtherKernels } from '../kernel-choice.ts';
 import { type CommonOptions, fields, lines, paragraphs, section } from '../run-command.ts';
 import { ensureTools, type PackageOptions, withPackageOptions } from '../system-packages.ts';
 
@@ -32,7 +32,8 @@ function addFetch(kernel: Command, run: Run): void {
     .command('fetch')
     .summary('fetch and prepare the kit of one kernel')
     .description(
-      'Fetches the Debian packages of exactly this kernel (image, headers, kbuild, source) and prepares them. ' +
+      'Fetches the Debian packages of exactly this kernel (image, headers, kbuild, source) and prepares them; of a kernel that ' +
+        'you built the folder is copied in their place (--kernel-dir). ' +
         "What is already in the cache is not fetched again; the machine's own apt configuration is not changed.",
     )
     .argument('[release]', 'kernel release as `uname -r` prints it', kernelRelease)
@@ -48,15 +49,16 @@ function addFetch(kernel: Command, run: Run): void {
     ) =>
       run('kernel fetch', options, async (context, shell) => {
         const kernel = namedKernel('fetch', release, options);
-        await ensureTools(context, shell, ['kit'], options);
         const { snapshot } = options;
         if (options.printPackages === true) {
           if (release === undefined)
             throw new KstitchError('usage', "option '--print-packages' needs a release");
+          await ensureTools(context, shell, ['archive'], options);
           const { listPackages } = await import('@kstitch/build/kit/export-kit');
           const list = await listPackages(context, release, snapshot === undefined ? {} : { snapshot });
           return { json: { ...list }, text: () => renderPackages(list) };
         }
+        await ensureTools(context, shell, ['kit'], options);
         const { fetchKit } = await import('@kstitch/build/kit/kit');
         const kit =
           release === undefined
@@ -183,7 +185,7 @@ function addExport(kernel: Command, run: Run): void {
       options: CommonOptions & PackageOptions & { readonly output: string; readonly root: boolean },
     ) =>
       run('kernel export', options, async (context, shell) => {
-        await ensureTools(context, shell, ['kit'], options);
+        await ensureTools(context, shell, ['archive'], options);
         const { exportKit } = await import('@kstitch/build/kit/export-kit');
         const archive = await exportKit(context, release, options.output, { root: options.root });
         return {
@@ -230,21 +232,24 @@ function addImport(kernel: Command, run: Run): void {
   );
 }
 
-/** @throws KstitchError - `usage` where no kernel is named at all */
+/** @throws KstitchError - `usage` where no kernel is named at all, or two are */
 function namedKernel(
   command: string,
   release: string | undefined,
-  { kernelDir, fromRunning }: KernelOptions,
+  { kernelDir, fromRunning, snapshot }: KernelOptions,
 ): KernelOptions {
   if (release === undefined && kernelDir === undefined && fromRunning !== true)
     throw new KstitchError('usage', "missing required argument 'release'", {
       help: `\`kstitch kernel ${command} --help\` shows its arguments and an example`,
     });
-  return {
+  const named = {
     ...(release === undefined ? {} : { kernel: release }),
     ...(kernelDir === undefined ? {} : { kernelDir }),
     ...(fromRunning === undefined ? {} : { fromRunning }),
+    ...(snapshot === undefined ? {} : { snapshot }),
   };
+  checkKernelOptions(named);
+  return named;
 }
 
 function renderVerification(
