@@ -64,6 +64,11 @@ export function webAddress(text: string): string {
   return text;
 }
 
+export function sha256Digest(text: string): string {
+  if (!/^[0-9a-f]{64}$/i.test(text)) throw new InvalidArgumentError('It must be 64 hexadecimal digits.');
+  return text.toLowerCase();
+}
+
 /** The kernel's own names of modules; `-` and `_` are one character to it. */
 export function kernelModule(text: string): string {
   if (!/^[A-Za-z0-9_-]{1,55}$/.test(text)) {

@@ -181,12 +181,26 @@ export function fileError(action: string, error: unknown): KstitchError {
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new KstitchError('host-disk-full', `${action}: no space left on device`, { cause: error });
   }
-  const said = error instanceof Error ? error.message : String(error);
-  // Node's text is "EACCES: permission denied, open '/path'"; the path stands in the action already.
-  const text = /^[A-Z]+: ([^,]+)/.exec(said)?.[1] ?? said;
+  const text = systemWords(error);
   return new KstitchError('host-file-failed', `${action}: ${text}${code === '' ? '' : ` (${code})`}`, {
     cause: error,
   });
+}
+
+/**
+ * @param action - as for {@link fileError}, of something that the command line names: `read 'kit.tar'`
+ * @param error - what the file system threw when it was read
+ * @returns the error to throw: `input-unreadable`; a KstitchError passes unchanged
+ */
+export function inputError(action: string, error: unknown): KstitchError {
+  if (error instanceof KstitchError) return error;
+  return new KstitchError('input-unreadable', `${action}: ${systemWords(error)}`, { cause: error });
+}
+
+/** Node's text is "EACCES: permission denied, open '/path'"; the path stands in the action already. */
+function systemWords(error: unknown): string {
+  const said = error instanceof Error ? error.message : String(error);
+  return /^[A-Z0-9]+: ([^,]+)/.exec(said)?.[1] ?? said;
 }
 
 function randomName(): string {

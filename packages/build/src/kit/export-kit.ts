@@ -1,4 +1,6 @@
-import { stat } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { fileError } from '@kstitch/host/files';
 import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import { downloadRoot, findRoot, type RootContents } from '../root/build-root.ts';
@@ -64,6 +66,10 @@ export async function exportKit(
       `export the kernel kit '${name}': it was made of a folder, not of packages`,
     );
   }
+  // Before anything is downloaded for it.
+  await access(dirname(resolve(path)), constants.W_OK).catch((error: unknown) => {
+    throw fileError(`write '${path}'`, error);
+  });
   const { release, packageVersion: version, series } = kit;
   const made = {
     image,

@@ -8,7 +8,16 @@ import { after, test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import type { PackageInfo } from './distribution.ts';
-import { type ArchiveList, cached, readArchive, rootMakerOf, writeArchive } from './kit-archive.ts';
+import {
+  type ArchiveList,
+  cached,
+  importKit,
+  readArchive,
+  rootMakerOf,
+  writeArchive,
+} from './kit-archive.ts';
+import { tarHeader, tarPadding } from './tar.ts';
+import { placeKit } from './test-kit.ts';
 
 const work = await mkdtemp(join(tmpdir(), 'kstitch-archive-test-'));
 const before = process.env['KSTITCH_CACHE'];
@@ -175,8 +184,22 @@ test('an archive holds what its list says, no more and nowhere else', async () =
   const foreign = { ...list, kernel: { ...kernel, release: '../../etc' } };
   await writeFile(join(folder, 'kstitch-kit.json'), JSON.stringify({ schema: 1, ...foreign }));
   await assert.rejects(read(build(folder, names)), { code: 'kit-archive-damaged' });
-  for (const text of ['', 'no archive at all', '\0'.repeat(2048)])
-    await assert.rejects(read(Buffer.from(text)), { code: 'kit-archive-damaged' });
+  const whatever = Buffer.from('a file of something else'.padEnd(512));
+  for (const bytes of [
+    Buffer.from(''),
+    Buffer.from('no archive at all'),
+    Buffer.alloc(2048),
+    Buffer.concat([tarHeader('other', whatever.length), whatever]),
+  ])
+    await assert.rejects(read(bytes), {
+      code: 'kit-archive-damaged',
+      message: `read '${join(work, 'read.tar')}': it is no file of kstitch kernel export`,
+    });
+  const later = Buffer.from(JSON.stringify({ schema: 2, ...list }));
+  await assert.rejects(
+    read(Buffer.concat([tarHeader('kstitch-kit.json', later.length), later, tarPadding(later.length)])),
+    { code: 'kit-archive-damaged', message: /its 'kstitch-kit\.json' is none that this kstitch knows/ },
+  );
 });
 
 test('a build root is made of what the archive holds, never of what an archive elsewhere has', async () => {
@@ -199,4 +222,79 @@ test('a real-time kernel has its patches in the archive', async () => {
   await writeArchive(silentContext(), path, realTime, cached);
   assert.deepEqual((await read(await readFile(path))).list, realTime);
   assert.equal(await readFile(cached(patches), 'utf8'), 'patches');
+});
+
+test('bytes behind the end of an archive are refused', async () => {
+  for (const more of ['\0', 'x', '\0'.repeat(512)])
+    await assert.rejects(read(Buffer.concat([whole, Buffer.from(more)])), {
+      code: 'kit-archive-damaged',
+      message: /something stands behind its end/,
+    });
+});
+
+test('what the command line names must be a plain file that can be read', async () => {
+  for (const [path, says] of [
+    [join(work, 'none.tar'), 'no such file or directory'],
+    [work, 'it is no plain file'],
+  ] as const)
+    await assert.rejects(importKit(silentContext(), path), {
+      code: 'input-unreadable',
+      message: `read '${path}': ${says}`,
+    });
+});
+
+test('a damaged package in the cache is not exported, and an import replaces it', async () => {
+  await read(whole);
+  const path = join(work, 'damaged.tar');
+  for (const content of ['g', 'ccg'] as const) {
+    await writeFile(cached(gcc), content);
+    await assert.rejects(writeArchive(silentContext(), path, list, cached), {
+      code: 'kit-package-damaged',
+      message: /debs\/[0-9a-f]{64}\.deb', package 'gcc-12': it/,
+    });
+    await assert.rejects(readFile(path), { code: 'ENOENT' });
+  }
+  await readArchive(silentContext(), file, () => {});
+  assert.equal(await readFile(cached(gcc), 'utf8'), 'gcc');
+});
+
+test('an import takes the kit in the cache when it is made of the same packages, else none', async () => {
+  const packages = [image, headers, commonHeaders, kbuild, source];
+  const { release } = kernel;
+  const directory = await placeKit({ release, packageVersion: kernel.version, packages });
+  const { kit, archive } = await importKit(silentContext(), file);
+  assert.deepEqual([kit.name, archive], [release, written]);
+
+  const older = { ...image, version: '6.1.0-1', sha256: 'a'.repeat(64) };
+  await placeKit({ release, packageVersion: '6.1.0-1', packages: [older, ...packages.slice(1)] });
+  await assert.rejects(importKit(silentContext(), file), error => {
+    assert.ok(error instanceof KstitchError && error.code === 'kit-other-packages');
+    assert.match(error.message, /of version '6\.1\.1-1', and the cache has a kit of version '6\.1\.0-1'/);
+    assert.deepEqual(error.notes, [
+      `in the file: ${image.name} 6.1.1-1, SHA-256 ${image.sha256}`,
+      `in the cache: ${image.name} 6.1.0-1, SHA-256 ${older.sha256}`,
+    ]);
+    return true;
+  });
+  // The same version from another build.
+  await placeKit({ release, packageVersion: kernel.version, packages: [{ ...image, sha256: older.sha256 }] });
+  await assert.rejects(importKit(silentContext(), file), { code: 'kit-other-packages' });
+  await rm(directory, { recursive: true });
+});
+
+test('a file with another SHA-256 than the user has is refused before the kit is made', async () => {
+  const packages = [image, headers, commonHeaders, kbuild, source];
+  const directory = await placeKit({ release: kernel.release, packageVersion: kernel.version, packages });
+  assert.equal((await importKit(silentContext(), file, written.sha256)).kit.name, kernel.release);
+  await rm(directory, { recursive: true });
+  await assert.rejects(importKit(silentContext(), file, 'a'.repeat(64)), {
+    code: 'kit-archive-damaged',
+    message: `read '${file}': its SHA-256 is ${written.sha256}, not ${'a'.repeat(64)}`,
+  });
+  // Without one it is said before: these packages are none, so that the kit fails.
+  const said: string[] = [];
+  const context = silentContext();
+  const noting = Object.create(context.progress, { note: { value: (text: string) => said.push(text) } });
+  await assert.rejects(importKit({ ...context, progress: noting }, file));
+  assert.deepEqual(said, [`SHA-256 of '${file}': ${written.sha256}`]);
 });

@@ -5,10 +5,10 @@
  * The file is a tar archive: `kstitch-kit.json`, then `debs/SHA256.deb` for each package that the former names, in its order.
  */
 import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
-import { fileError, writeFileAtomically } from '@kstitch/host/files';
+import { fileError, inputError, writeFileAtomically } from '@kstitch/host/files';
 import { interruptedError } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
@@ -17,7 +17,7 @@ import type { RootMaker } from '../root/choose-workshop.ts';
 import { type KernelPackages, type PackageInfo, packagesOf, plain } from './distribution.ts';
 import { type Kit, makeUnlessThere } from './kit.ts';
 import { makeKit } from './make-kit.ts';
-import { isPackageInfo, parseRoot } from './manifest.ts';
+import { isPackageInfo, isRecord, parseRoot } from './manifest.ts';
 import { type TarEntry, TarReader, tarEnd, tarHeader, tarPadding } from './tar.ts';
 
 const listName = 'kstitch-kit.json';
@@ -45,7 +45,7 @@ export interface ArchiveSummary {
  * Writes an archive to a temporary name and renames it.
  *
  * @param pathOf - where a package's file is
- * @throws KstitchError - `host-disk-full`, `host-file-failed`, `interrupted`
+ * @throws KstitchError - `kit-package-damaged`, `host-disk-full`, `host-file-failed`, `interrupted`
  */
 export async function writeArchive(
   context: Context,
@@ -69,7 +69,7 @@ export async function writeArchive(
       for (const [i, info] of packages.entries()) {
         update(`${i} of ${packages.length} packages`);
         await put(tarHeader(nameOf(info), info.size));
-        for await (const chunk of await readPackage(info, pathOf(info))) await put(chunk);
+        for await (const chunk of readPackage(info, pathOf(info))) await put(chunk);
         await put(tarPadding(info.size));
       }
       await put(tarEnd);
@@ -78,35 +78,51 @@ export async function writeArchive(
   return { release: list.kernel.release, packages: packages.length, size, sha256: hash.digest('hex') };
 }
 
-/** @throws KstitchError - `kit-archive-damaged` when the cached file has another size than the index said */
-async function readPackage(info: PackageInfo, path: string) {
+/** @throws KstitchError - `kit-package-damaged` when the cached file is not what the index said, at its end at the latest */
+async function* readPackage({ name, size, sha256 }: PackageInfo, path: string): AsyncGenerator<Buffer> {
+  const damaged = (problem: string) =>
+    new KstitchError('kit-package-damaged', `read '${path}', package '${name}': ${problem}`);
+  const hash = createHash('sha256');
+  const file = await open(path).catch((error: unknown) => {
+    throw fileError(`read '${path}'`, error);
+  });
   try {
-    const file = await open(path);
-    const { size } = await file.stat();
-    if (size === info.size) return file.createReadStream();
-    await file.close();
-    throw new KstitchError(
-      'kit-archive-damaged',
-      `read '${path}', package '${info.name}': it has ${size} bytes, not ${info.size}`,
-    );
+    const found = await file.stat();
+    if (found.size !== size) throw damaged(`it has ${found.size} bytes, not ${size}`);
+    for await (const chunk of file.createReadStream({ autoClose: false })) {
+      hash.update(chunk as Buffer);
+      yield chunk as Buffer;
+    }
   } catch (error) {
     throw fileError(`read '${path}'`, error);
+  } finally {
+    await file.close();
   }
+  const found = hash.digest('hex');
+  if (found !== sha256) throw damaged(`its SHA-256 is ${found}, not ${sha256}`);
 }
 
 /**
  * Makes the kit that an archive holds, without asking any other machine for anything. Every package is held against the
  * hash that the archive's list names, before any is used.
  *
- * @throws KstitchError - `kit-archive-damaged`, `kit-archive-rootless`, and as `fetchKit`
+ * @param sha256 - what the whole file must have: packages hold programs that are run, and who can change them can change the list
+ * @throws KstitchError - `input-unreadable`, `kit-archive-damaged`, `kit-archive-rootless`, `kit-other-packages`, and as `fetchKit`
  */
 export async function importKit(
   context: Context,
   path: string,
+  sha256?: string,
 ): Promise<{ readonly kit: Kit; readonly archive: ArchiveSummary }> {
   const { list, archive } = await context.progress.step(`read '${basename(path)}'`, update =>
     readArchive(context, path, update),
   );
+  if (sha256 === undefined) context.progress.note(`SHA-256 of '${path}': ${archive.sha256}`);
+  else if (sha256 !== archive.sha256)
+    throw new KstitchError(
+      'kit-archive-damaged',
+      `read '${path}': its SHA-256 is ${archive.sha256}, not ${sha256}`,
+    );
   const { kernel } = list;
   const kit = await makeUnlessThere(context, kernel.release, root =>
     makeKit(
@@ -124,7 +140,28 @@ export async function importKit(
       rootMakerOf(list, path),
     ),
   );
+  checkMadeOf(kit, kernel, path);
   return { kit, archive };
+}
+
+/** @throws KstitchError - `kit-other-packages` where the cache had a kit of that release already, made of others */
+function checkMadeOf(kit: Kit, kernel: KernelPackages, path: string): void {
+  const show = ({ name, version, sha256 }: PackageInfo) => `${name} ${version}, SHA-256 ${sha256}`;
+  const had = kit.packages.map(show);
+  const has = packagesOf(kernel).map(show);
+  const notes = [
+    ...has.filter(each => !had.includes(each)).map(each => `in the file: ${each}`),
+    ...had.filter(each => !has.includes(each)).map(each => `in the cache: ${each}`),
+  ];
+  if (notes.length === 0) return;
+  throw new KstitchError(
+    'kit-other-packages',
+    `import '${path}': it has '${kernel.release}' of version '${kernel.version}', and the cache has a kit of version '${kit.packageVersion}' made of other packages`,
+    {
+      notes,
+      help: `remove '${kit.paths.root}' if the kit is not needed any more, and import the file again`,
+    },
+  );
 }
 
 /** @returns what makes the build root out of the archive's packages, and of no others */
@@ -142,22 +179,17 @@ export function rootMakerOf({ root }: ArchiveList, path: string): RootMaker {
 /**
  * Brings the packages of an archive into the cache, where they are found by hash.
  *
- * @throws KstitchError - `kit-archive-damaged`; packages before the damage stay in the cache, for each has its hash
+ * @throws KstitchError - `input-unreadable`, `kit-archive-damaged`; packages before the damage stay in the cache, for each has its hash
  */
 export async function readArchive(
   { signal }: Context,
   path: string,
   update: (detail: string) => void,
 ): Promise<{ readonly list: ArchiveList; readonly archive: ArchiveSummary }> {
-  const file = await open(path).catch((error: unknown) => {
-    throw fileError(`read '${path}'`, error);
-  });
+  const file = await openArchive(path);
   try {
     const reader = new TarReader(file, path);
-    const first = await reader.next();
-    const text = first?.name === listName && first.size <= maxList ? await joined(reader, first) : undefined;
-    const list = text === undefined ? undefined : parseList(text);
-    if (list === undefined) throw reader.damaged(`it does not begin with a '${listName}' that kstitch knows`);
+    const list = await readList(reader);
     const packages = contentsOf(list);
     await mkdir(join(cacheDirectory(), 'debs'), { recursive: true });
     for (const [i, info] of packages.entries()) {
@@ -173,7 +205,7 @@ export async function readArchive(
       release: list.kernel.release,
       packages: packages.length,
       size: (await file.stat()).size,
-      sha256: await hashOf(file),
+      sha256: reader.digest(),
     };
     return { list, archive };
   } catch (error) {
@@ -183,29 +215,45 @@ export async function readArchive(
   }
 }
 
+async function openArchive(path: string): Promise<FileHandle> {
+  const file = await open(path).catch((error: unknown) => {
+    throw inputError(`read '${path}'`, error);
+  });
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw new KstitchError('input-unreadable', `read '${path}': it is no plain file`);
+}
+
+async function readList(reader: TarReader): Promise<ArchiveList> {
+  const first = await reader.next().catch((error: unknown) => {
+    if (error instanceof KstitchError) return undefined;
+    throw error;
+  });
+  if (first?.name !== listName) throw reader.damaged('it is no file of kstitch kernel export');
+  const list = first.size <= maxList ? parseList(await joined(reader, first)) : undefined;
+  if (list === undefined) throw reader.damaged(`its '${listName}' is none that this kstitch knows`);
+  return list;
+}
+
+/** What the cache has of a package is replaced: it may have been damaged there, and what is imported is whole. */
 async function keepPackage(reader: TarReader, entry: TarEntry, info: PackageInfo): Promise<void> {
   const final = cached(info);
-  const isThere = await stat(final).then(
-    () => true,
-    () => false,
-  );
-  // It is held against its hash also where the cache has one already: what is imported is whole, or it is refused.
   const hash = createHash('sha256');
   const partial = `${final}.${process.pid}.partial`;
-  const file = isThere ? undefined : await open(partial, 'w');
+  const file = await open(partial, 'w');
   try {
     for await (const chunk of reader.contents(entry)) {
       hash.update(chunk);
-      await file?.writeFile(chunk);
+      await file.writeFile(chunk);
     }
     const sha256 = hash.digest('hex');
     if (sha256 !== info.sha256)
       throw reader.damaged(`the SHA-256 of package '${info.name}' is ${sha256}, not ${info.sha256}`);
-    await file?.sync();
-    await file?.close();
-    if (file !== undefined) await rename(partial, final);
+    await file.sync();
+    await file.close();
+    await rename(partial, final);
   } catch (error) {
-    await file?.close().catch(() => {});
+    await file.close().catch(() => {});
     await rm(partial, { force: true });
     throw error;
   }
@@ -215,13 +263,6 @@ async function joined(reader: TarReader, entry: TarEntry): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of reader.contents(entry)) chunks.push(chunk);
   return Buffer.concat(chunks).toString('utf8');
-}
-
-async function hashOf(file: FileHandle): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of file.createReadStream({ start: 0, autoClose: false }))
-    hash.update(chunk as Buffer);
-  return hash.digest('hex');
 }
 
 /** @returns where the cache has a package */
@@ -262,8 +303,4 @@ function parseList(text: string): ArchiveList | undefined {
   const made = { image: a, headers: b, commonHeaders: c, kbuild: d, source: e };
   const kernel = { release, version, series, ...made, ...(f === undefined ? {} : { patches: f }) };
   return { kernel, ...(root === undefined ? {} : { root }) };
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
 }

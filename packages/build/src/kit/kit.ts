@@ -57,6 +57,9 @@ export interface KitSummary {
   readonly directory: string;
 }
 
+/** A release becomes part of paths and package names; what no package can be called has no kit. */
+const kitNames = /^[\w][\w.+~-]*(?:@[0-9a-f]{12})?$/;
+
 export interface FetchOptions {
   /** Address of a snapshot archive to take the kernel from, with or without a timestamp. */
   readonly snapshot?: string;
@@ -163,7 +166,8 @@ export async function checkRunning(
 /** @returns the kits in the cache, by release */
 export async function listKits(): Promise<readonly KitSummary[]> {
   const names = await readdir(join(cacheDirectory(), 'kits')).catch(() => []);
-  const kits = await Promise.all(names.filter(name => !name.startsWith('.')).map(openIfWhole));
+  // Somebody may have put something beside them.
+  const kits = await Promise.all(names.filter(name => kitNames.test(name)).map(openIfWhole));
   return kits.flatMap(kit => (kit === undefined ? [] : [kit.summary]));
 }
 
@@ -229,8 +233,7 @@ async function openIfWhole(name: string): Promise<Kit | undefined> {
 }
 
 function kitDirectory(name: string): string {
-  // A release becomes part of paths and package names; what no package can be called has no kit.
-  if (!/^[\w][\w.+~-]*(?:@[0-9a-f]{12})?$/.test(name)) {
+  if (!kitNames.test(name)) {
     throw new KstitchError(
       'kit-release-unknown',
       `find the kernel '${name}': no kernel release looks like that`,

@@ -84,6 +84,6 @@ function isName(value: unknown): value is string {
   return typeof value === 'string' && /^[\w][\w.+~:-]*$/.test(value);
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
 }

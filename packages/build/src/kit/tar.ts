@@ -4,17 +4,18 @@
  * What is imported comes from somewhere else, so it is read here and not by tar: whatever is no plain file of a short name is
  * refused, and nothing is written to a path that an archive names.
  */
+import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { KstitchError } from '@kstitch/report/error';
 
 const blockSize = 512;
 const chunkSize = 1024 * 1024;
-/** The format has 11 octal digits. */
-const maxSize = 8 ** 11 - 1;
+/** Bytes of one file. The largest package so far, a linux-source, has 150 MB; the format would allow 8 GiB. */
+export const maxTarFile = 2 * 1024 ** 3;
 
 /** @param name - at most 99 characters of ASCII */
 export function tarHeader(name: string, size: number): Uint8Array {
-  if (!/^[\x21-\x7e]{1,99}$/.test(name) || size > maxSize)
+  if (!/^[\x21-\x7e]{1,99}$/.test(name) || size > maxTarFile)
     throw new RangeError(`Cannot put '${name}' of ${size} bytes into a tar archive`);
   const header = Buffer.alloc(blockSize);
   header.write(name, 0, 'latin1');
@@ -51,6 +52,7 @@ export interface TarEntry {
 export class TarReader {
   readonly #file: FileHandle;
   readonly #what: string;
+  readonly #hash = createHash('sha256');
   #at = 0;
 
   /** @param what - for messages */
@@ -78,6 +80,7 @@ export class TarReader {
     const size = octal(124, 136);
     if (octal(148, 156) !== checksum(header) || !Number.isSafeInteger(size))
       throw this.damaged(`at byte ${this.#at - blockSize} stands no header of a file`);
+    if (size > maxTarFile) throw this.damaged(`'${name}' has ${size} bytes, more than ${maxTarFile}`);
     if (text(156, 157) !== '0' || text(345, 500) !== '')
       throw this.damaged(`'${name}' is no plain file of a short name`);
     return { name, size };
@@ -87,6 +90,11 @@ export class TarReader {
   async *contents({ size }: TarEntry): AsyncGenerator<Buffer, void, void> {
     for (let left = size; left > 0; left -= chunkSize) yield await this.#read(Math.min(left, chunkSize));
     await this.#read(tarPadding(size).length);
+  }
+
+  /** @returns the SHA-256 of all that was read: once {@link next} has found the end, of the whole file; lower-case hex */
+  digest(): string {
+    return this.#hash.copy().digest('hex');
   }
 
   damaged(problem: string): KstitchError {
@@ -107,6 +115,7 @@ export class TarReader {
       if (bytesRead === 0) throw this.damaged(`it ends early, after ${this.#at + filled} bytes`);
       filled += bytesRead;
     }
+    this.#hash.update(buffer);
     this.#at += length;
     return buffer;
   }

@@ -51,7 +51,7 @@ export async function makeRoot(context: Context, suite: Suite, compiler: string)
  * @throws KstitchError - `root-suite-unreachable`
  */
 export async function findRoot(context: Context, suite: Suite, compiler: string): Promise<RootContents> {
-  const packages = await listPackages(context, aptOf(suite), suite, compiler);
+  const packages = await choosePackages(context, aptOf(suite), suite, compiler);
   return { suite: suite.name, packages };
 }
 
@@ -105,7 +105,7 @@ export async function openRoot(contents: RootContents): Promise<BuildRoot | unde
   return (await isThere(root)) ? root : undefined;
 }
 
-async function listPackages(
+async function choosePackages(
   context: Context,
   apt: Apt,
   suite: Suite,
@@ -147,7 +147,8 @@ async function fillRoot(
   for (const name of ['dev', 'proc', 'tmp']) await mkdir(join(directory, name), { recursive: true });
 }
 
-function directoryOf({ suite, packages }: RootContents): string {
+/** @returns where the root of these packages is, once it is made */
+export function directoryOf({ suite, packages }: RootContents): string {
   const hash = createHash('sha256')
     .update(packages.map(({ sha256 }) => sha256).join('\n'))
     .digest('hex');

@@ -6,7 +6,15 @@ import { KstitchError } from '@kstitch/report/error';
 import { ExitStatus } from '@kstitch/report/exit-status';
 import type { Look } from '@kstitch/report/render-text';
 import type { Command } from 'commander';
-import { finish, kernelRelease, kitName, type Run, webAddress, wholeNumber } from '../command-line.ts';
+import {
+  finish,
+  kernelRelease,
+  kitName,
+  type Run,
+  sha256Digest,
+  webAddress,
+  wholeNumber,
+} from '../command-line.ts';
 import { checkKernelOptions, chooseKit, type KernelOptions, withOtherKernels } from '../kernel-choice.ts';
 import { type CommonOptions, fields, lines, paragraphs, section } from '../run-command.ts';
 import { ensureTools, type PackageOptions, withPackageOptions } from '../system-packages.ts';
@@ -208,16 +216,20 @@ function addImport(kernel: Command, run: Run): void {
     .summary('make a kit from a file that was exported')
     .description(
       'Makes a kit from what kstitch kernel export wrote, without a network. Every package is held against its hash first; ' +
-        'whether the file is the one that was exported, its SHA-256 tells.',
+        'whether the file is the one that was exported, its SHA-256 tells. Programs in it are run: give the SHA-256 ' +
+        'that kstitch kernel export printed, and another file is refused before.',
     )
-    .argument('<file>', 'written by kstitch kernel export');
+    .argument('<file>', 'written by kstitch kernel export')
+    .option('--sha256 <hex>', 'refuse the file unless it has this SHA-256', sha256Digest);
   withPackageOptions(command);
-  finish(command, ['kstitch kernel import kit.tar']);
-  command.action((file: string, options: CommonOptions & PackageOptions) =>
+  finish(command, [
+    'kstitch kernel import kit.tar \\\n      --sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+  ]);
+  command.action((file: string, options: CommonOptions & PackageOptions & { readonly sha256?: string }) =>
     run('kernel import', options, async (context, shell) => {
       await ensureTools(context, shell, ['kit'], options);
       const { importKit } = await import('@kstitch/build/kit/kit-archive');
-      const { kit, archive } = await importKit(context, file);
+      const { kit, archive } = await importKit(context, file, options.sha256);
       return {
         json: { kernel: kit.summary, file, sha256: archive.sha256 },
         text: look =>

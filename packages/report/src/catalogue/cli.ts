@@ -18,8 +18,8 @@ export const cliCodes = {
   'input-unreadable': {
     kind: 'error',
     meaning:
-      'A file named on the command line cannot be read: it is missing, it is a folder, or its permissions forbid it.',
-    help: 'check the path, and that this user may read the file',
+      'A file or folder named on the command line cannot be read: it is missing, it is the one where the other is wanted, or its permissions forbid it.',
+    help: 'check the path, and that this user may read what is there',
     example: "read patch 'ext4.patch': no such file or directory",
   },
   'input-too-large': {

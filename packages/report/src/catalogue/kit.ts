@@ -92,8 +92,23 @@ export const kitCodes = {
     kind: 'error',
     meaning:
       'A file made by kstitch kernel export is cut short, was changed, or is none: every package in it must have the hash that its list names.',
-    help: 'copy the file again, and compare its SHA-256 with the one that kstitch kernel export printed',
+    help: 'copy the file again; kstitch kernel import FILE --sha256 HEX holds it against what kstitch kernel export printed',
     example: "read 'kit.tar': it ends early, after 104857600 bytes",
+  },
+  'kit-package-damaged': {
+    kind: 'error',
+    meaning: 'A package in the cache has other bytes than when it was downloaded, so it cannot be exported.',
+    help: 'remove the file named above and run the same command again: it is downloaded anew',
+    example:
+      "read '/root/.cache/kstitch/debs/1a2b.deb', package 'linux-kbuild-6.1': it has 0 bytes, not 884736",
+  },
+  'kit-other-packages': {
+    kind: 'error',
+    meaning:
+      'The cache has a kit of this release already, made of other packages than the file to be imported holds. A kit never changes, so the file would not be used.',
+    help: 'remove the kit named above if it is not needed any more, and import the file again',
+    example:
+      "import 'kit.tar': it has '6.1.0-55-cloud-amd64' of version '6.1.192-1', and the cache has a kit of version '6.1.190-1' made of other packages",
   },
   'kit-archive-rootless': {
     kind: 'error',

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { silentContext } from '@kstitch/report/context';
+import type { PackageInfo } from './distribution.ts';
+import { exportKit } from './export-kit.ts';
+import { listKits } from './kit.ts';
+import { cached, readArchive } from './kit-archive.ts';
+import { placeKit } from './test-kit.ts';
+
+const work = await mkdtemp(join(tmpdir(), 'kstitch-export-test-'));
+process.env['KSTITCH_CACHE'] = join(work, 'cache');
+after(() => rm(work, { recursive: true, force: true }));
+await mkdir(join(work, 'cache/debs'), { recursive: true });
+
+async function makePackage(name: string): Promise<PackageInfo> {
+  const sha256 = createHash('sha256').update(name).digest('hex');
+  const info = { name, version: '6.1.1-1', size: name.length, sha256 };
+  await writeFile(cached(info), name);
+  return info;
+}
+
+const release = '6.1.0-1-amd64';
+const packageVersion = '6.1.1-1';
+const packages = await Promise.all(
+  ['image', 'headers', 'common', 'kbuild', 'source'].map(name => makePackage(name)),
+);
+const root = { suite: 'trixie', packages: [await makePackage('dash'), await makePackage('gcc-14')] };
+const file = join(work, 'kit.tar');
+
+test('an export has the build root that the kit was made in, unless it is left out', async () => {
+  await placeKit({ release, packageVersion, packages, root });
+  for (const [wanted, held] of [
+    [true, root],
+    [false, undefined],
+  ] as const) {
+    const archive = await exportKit(silentContext(), release, file, { root: wanted });
+    assert.equal(archive.packages, wanted ? 7 : 5);
+    const { list } = await readArchive(silentContext(), file, () => {});
+    assert.deepEqual(list.root, held);
+    const [image, headers, commonHeaders, kbuild, source] = packages;
+    const parts = { image, headers, commonHeaders, kbuild, source };
+    assert.deepEqual(list.kernel, { release, version: packageVersion, series: '6.1', ...parts });
+  }
+});
+
+test('a folder that the file cannot be written to is told before anything is downloaded', async () => {
+  const [image] = packages;
+  assert.ok(image);
+  await rm(cached(image));
+  const path = join(work, 'none/kit.tar');
+  await assert.rejects(exportKit(silentContext(), release, path, { root: false }), {
+    code: 'host-file-failed',
+    message: `write '${path}': no such file or directory (ENOENT)`,
+  });
+  await writeFile(cached(image), 'image');
+});
+
+test('what else lies beside the kits is none, and hinders no list of them', async () => {
+  for (const name of ['a copy of it', '6.1.0-1-amd64@old', '.partial'])
+    await mkdir(join(work, 'cache/kits', name), { recursive: true });
+  assert.deepEqual(
+    (await listKits()).map(({ name }) => name),
+    [release],
+  );
+  assert.ok(await readFile(join(work, 'cache/kits', release, 'kit.json')));
+});
