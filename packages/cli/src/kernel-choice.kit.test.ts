@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -49,6 +49,10 @@ test('--from-running refuses another build of that release, with both build ids'
 test('a kernel is named in one way', async () => {
   for (const more of [{ fromRunning: true }, { kernelDir: work }])
     await assert.rejects(chooseKit(context, { kernel: kit.name, ...more }, machine), { code: 'usage' });
+  await assert.rejects(chooseKit(context, { fromRunning: true, kernelDir: work }, machine), {
+    code: 'usage',
+  });
+  await mkdir(join(work, 'none'));
   await assert.rejects(chooseKit(context, { kernelDir: join(work, 'none') }, machine), {
     code: 'own-kernel-incomplete',
     message: /it has no 'Makefile', '\.config', .*'vmlinux', 'arch\/x86\/boot\/bzImage'/,

@@ -133,6 +133,18 @@ test('a file of the command line that cannot be used has its code', t => {
       ['inspect', folder],
       /^error\[input-unreadable\]: read livepatch '.*': illegal operation on a\s+directory/,
     ],
+    [
+      ['kernel', 'import', join(folder, 'none.tar')],
+      /^error\[input-unreadable\]: read '.*none\.tar': no such file or\s+directory/,
+    ],
+    [
+      ['kernel', 'fetch', '--kernel-dir', join(folder, 'none')],
+      /^error\[input-unreadable\]: use the kernel in '.*none': no such file or\s+directory/,
+    ],
+    [
+      ['kernel', 'fetch', '--kernel-dir', module],
+      /^error\[input-unreadable\]: use the kernel in '.*x\.ko': it is no folder/,
+    ],
     [['build', '/dev/zero'], /^error\[input-too-large\]: read patch '\/dev\/zero': more than the 16 MiB/],
     [
       ['prove', module, '--reproducer', 'r.sh'],

@@ -100,3 +100,30 @@ test('a package with other bytes than the index says is refused, and fetched onc
     assert.equal((await kept()).length, 2);
   });
 });
+
+test('a package that the index does not describe is refused, not left out', async () => {
+  const offers = [
+    { name: 'gcc-12', version: '12.2.0-14', depends: 'cpp-12' },
+    { name: 'cpp-12', version: '12.2.0-14' },
+  ];
+  for (const hashless of [false, true]) {
+    const [gcc, cpp] = offers;
+    assert.ok(gcc && cpp);
+    await withArchive([gcc, hashless ? { ...cpp, hashless } : cpp], async archive => {
+      const context = silentContext();
+      const apt = new Apt(`closure-${hashless}`, archive.sources);
+      await apt.refresh(context);
+      const found = apt.closure(['gcc-12'], context.signal);
+      if (hashless)
+        await assert.rejects(found, {
+          code: 'kit-package-undescribed',
+          message: /no version, size and SHA-256 of 'cpp-12=12\.2\.0-14'$/,
+        });
+      else
+        assert.deepEqual(
+          (await found).map(({ name }) => name),
+          ['cpp-12', 'gcc-12'],
+        );
+    });
+  }
+});

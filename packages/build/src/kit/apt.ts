@@ -4,7 +4,7 @@ import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
-import { fileError, removeTree, writeAtomically } from '@kstitch/host/files';
+import { exists, fileError, removeTree, writeAtomically } from '@kstitch/host/files';
 import { withLock } from '@kstitch/host/lock';
 import { type RunResult, run } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
@@ -102,7 +102,8 @@ export class Apt {
 
   /**
    * @returns packages and all that they depend on, as if nothing was installed, sorted by name; recommended ones are left out
-   * @throws KstitchError - `host-tool-failed` when the archive does not have one of them
+   * @throws KstitchError - `host-tool-failed` when the archive does not have one of them, `kit-package-undescribed` when its index
+   *   does not tell what one of them is
    */
   async closure(names: readonly string[], signal: AbortSignal): Promise<readonly AptPackage[]> {
     const options = ['--simulate', '-o', 'APT::Install-Recommends=false'];
@@ -118,7 +119,14 @@ export class Apt {
         .flatMap(parseStanza)
         .map(found => [`${found.name}=${found.version}`, found]),
     );
-    return chosen.flatMap(each => packages.get(each) ?? []).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const undescribed = chosen.filter(each => !packages.has(each));
+    if (undescribed.length > 0) {
+      throw new KstitchError(
+        'kit-package-undescribed',
+        `read the package lists: apt-cache shows no version, size and SHA-256 of ${undescribed.map(each => `'${each}'`).join(', ')}`,
+      );
+    }
+    return [...packages.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /**
@@ -341,8 +349,4 @@ async function sha256Of(path: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);
   return hash.digest('hex');
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
 }

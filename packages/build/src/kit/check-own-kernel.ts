@@ -49,7 +49,7 @@ export function compareOwnParts(
     banner.release,
   );
   differ('build in include/generated/utsversion.h', defined('UTS_VERSION', build.utsVersion), banner.build);
-  differ('build id of the image in bzImage', buildId(compressed.elf), buildId(vmlinux.elf));
+  found.push(...compareBuildIds(buildId(compressed.elf), buildId(vmlinux.elf)));
 
   const config = parseConfig(build.config);
   const compiled = parseConfig(build.compiledConfig);
@@ -71,6 +71,40 @@ export function compareOwnParts(
   const symtab = readSymtab(vmlinux);
   const parts = symtab && compareWithKallsyms(symtab, readKallsyms(vmlinux));
   if (parts !== undefined) found.push(`symbols of vmlinux: ${parts}`);
+  return found;
+}
+
+/** Of the image in bzImage and of vmlinux: two that tell none may be any two. */
+export function compareBuildIds(
+  inImage: string | undefined,
+  inVmlinux: string | undefined,
+): readonly string[] {
+  if (inImage === inVmlinux && inImage !== undefined) return [];
+  const both = `'${inImage ?? 'none'}', vmlinux has '${inVmlinux ?? 'none'}'`;
+  return [`build id of the image in bzImage: ${both}`];
+}
+
+/**
+ * The vermagic holds more than the release: SMP, preemption, what modversions and struct randomization say. Modules of one build
+ * have one text.
+ *
+ * @param vermagics - of each module, by path
+ * @returns every module that is of another build than the release or than the modules before it
+ */
+export function compareVermagics(
+  release: string,
+  vermagics: ReadonlyMap<string, string | undefined>,
+): readonly string[] {
+  const found: string[] = [];
+  let first: readonly [path: string, vermagic: string] | undefined;
+  for (const [path, vermagic] of vermagics) {
+    const built = vermagic?.split(' ')[0];
+    if (vermagic === undefined || built !== release)
+      found.push(`module '${path}' was built for '${built ?? 'none'}'`);
+    else if (first === undefined) first = [path, vermagic];
+    else if (vermagic !== first[1])
+      found.push(`vermagic of module '${path}': '${vermagic}', '${first[0]}' has '${first[1]}'`);
+  }
   return found;
 }
 

@@ -112,3 +112,33 @@ test('the hash is that of contents, the stamp changes with whatever is touched',
   await put('fs/pipe.o', 'another');
   assert.equal((await read()).hash, first.hash);
 });
+
+test('a link out of the folder that leads to no file is refused by its name', async () => {
+  for (const [target, path] of [
+    [work, 'source'],
+    [join(work, 'none'), 'fs/none'],
+    ['../../none', 'fs/none'],
+    ['..', 'above'],
+  ] as const) {
+    await symlink(target, join(directory, path));
+    const files = await listOwnFiles(directory, signal);
+    const refused = {
+      code: 'own-kernel-incomplete',
+      message: `use the kernel in '${directory}': its link '${path}' leads out of it, to '${target}', which is no file`,
+    };
+    await assert.rejects(hashOwnFiles(directory, files), refused);
+    await assert.rejects(copyOwnFiles(directory, files, 'source', join(work, 'refused')), refused);
+    await rm(join(directory, path));
+    await rm(join(work, 'refused'), { recursive: true });
+  }
+});
+
+test('a file that cannot be read is told as what the command line named', async () => {
+  const files = await listOwnFiles(directory, signal);
+  await rm(join(directory, 'vmlinux'));
+  await mkdir(join(directory, 'vmlinux'));
+  await assert.rejects(hashOwnFiles(directory, files), {
+    code: 'input-unreadable',
+    message: `read '${join(directory, 'vmlinux')}': illegal operation on a directory`,
+  });
+});

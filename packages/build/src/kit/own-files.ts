@@ -12,8 +12,9 @@ import {
   symlink,
 } from 'node:fs/promises';
 import { dirname, isAbsolute, join, normalize } from 'node:path';
-import { fileError } from '@kstitch/host/files';
+import { inputError } from '@kstitch/host/files';
 import { interruptedError } from '@kstitch/host/run';
+import { KstitchError } from '@kstitch/report/error';
 
 export interface OwnFile {
   /** Below the folder. */
@@ -61,7 +62,7 @@ export async function listOwnFiles(directory: string, signal: AbortSignal): Prom
     if (signal.aborted) throw interruptedError(`read '${directory}'`);
     const entries = await readdir(join(directory, folder), { withFileTypes: true }).catch(
       (error: unknown) => {
-        throw fileError(`read '${join(directory, folder)}'`, error);
+        throw inputError(`read '${join(directory, folder)}'`, error);
       },
     );
     for (const entry of entries) {
@@ -81,7 +82,7 @@ export async function listOwnFiles(directory: string, signal: AbortSignal): Prom
     const { size, mtimeMs, ctimeMs, ino } = await stat(place)
       .catch(() => lstat(place))
       .catch((error: unknown) => {
-        throw fileError(`read '${place}'`, error);
+        throw inputError(`read '${place}'`, error);
       });
     return { ...file, stamp: `${size} ${mtimeMs} ${ctimeMs} ${ino}` };
   });
@@ -98,19 +99,31 @@ function kindOf(path: string, name: string, folder: string): OwnFile['kind'] | u
 /**
  * @returns where a link of the source leads to, as it says; undefined for a file, and for a link that leads out of the folder: what
  *   that leads to is taken in its place, so that nothing that is written in the copy is written through it
+ * @throws KstitchError - `own-kernel-incomplete` where that is no file: kbuild makes `source`, a link to a folder, for O=
  */
 async function innerLink(directory: string, { path, kind }: OwnFile): Promise<string | undefined> {
   const place = join(directory, path);
   if (kind !== 'source' || !(await lstat(place)).isSymbolicLink()) return undefined;
   const target = await readlink(place);
-  return isAbsolute(target) || normalize(join(dirname(path), target)).startsWith('..') ? undefined : target;
+  if (!isAbsolute(target) && !normalize(join(dirname(path), target)).startsWith('..')) return target;
+  const found = await stat(place).catch(() => undefined);
+  if (found?.isFile() === true) return undefined;
+  throw new KstitchError(
+    'own-kernel-incomplete',
+    `use the kernel in '${directory}': its link '${path}' leads out of it, to '${target}', which is no file`,
+  );
 }
 
 /** @returns lower-case hex that stands for all paths and contents */
 export async function hashOwnFiles(directory: string, files: readonly OwnFile[]): Promise<string> {
   const sums = await inTurns(files, async file => {
     const { path } = file;
-    const content = (await innerLink(directory, file)) ?? (await readFile(join(directory, path)));
+    const place = join(directory, path);
+    const read = async () =>
+      await readFile(place).catch((error: unknown) => {
+        throw inputError(`read '${place}'`, error);
+      });
+    const content = (await innerLink(directory, file)) ?? (await read());
     return `${path}\0${createHash('sha256').update(content).digest('hex')}`;
   });
   return createHash('sha256').update(sums.join('\n')).digest('hex');

@@ -12,7 +12,7 @@ import { cacheDirectory } from '@kstitch/host/cache-directory';
 import type { Kallsyms } from '@kstitch/kernel/kallsyms';
 import { KernelImage } from '@kstitch/kernel/kernel-image';
 import { compareWithKallsyms, readSymtab } from '@kstitch/kernel/symtab-symbols';
-import { silentContext } from '@kstitch/report/context';
+import { type Context, silentContext } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import { editPatch } from '@kstitch/testkit/edit-patch';
 import { testKit } from '@kstitch/testkit/kit';
@@ -90,6 +90,21 @@ function withSymtab(without = ''): Uint8Array {
     });
   }
   return writeElf(builder);
+}
+
+/** @returns a context in which something happens right before a step */
+function meanwhile(step: string, happens: () => Promise<void>): Context {
+  const context = silentContext();
+  return {
+    ...context,
+    progress: {
+      ...context.progress,
+      step: async (label, work) => {
+        if (label === step) await happens();
+        return await work(() => {});
+      },
+    },
+  };
 }
 
 test('a symbol table gives every symbol the place that kallsyms gives it', () => {
@@ -185,7 +200,19 @@ test('parts that are not of one build are refused with what differs, and nothing
     // One finding a spoiled part: nothing else is put down to it.
     assert.ok(error.notes.length <= 1, error.notes.join('\n'));
   }
-  const directory = await layOut(join(work, 'mixed'));
+  const directory = await layOut(join(work, 'mixed'), { vmlinux: bytes.subarray(0, 1_000_000) });
+  await assert.rejects(kitOfDirectory(silentContext(), directory), {
+    code: 'own-kernel-incomplete',
+    message: `use the kernel in '${directory}': its 'vmlinux' is no whole ELF file`,
+  });
+  await layOut(directory);
+  const built = meanwhile('copy the source', async () => {
+    await layOut(directory, { 'include/generated/autoconf.h': '' });
+  });
+  await assert.rejects(kitOfDirectory(built, directory), {
+    code: 'own-kernel-mixed',
+    notes: ['files in it were changed while it was copied'],
+  });
   for (const path of ['vmlinux', 'arch/x86/boot/bzImage']) await rm(join(directory, path));
   await assert.rejects(kitOfDirectory(silentContext(), directory), {
     code: 'own-kernel-incomplete',
@@ -215,7 +242,18 @@ test('a kernel that a user built goes the way of any other, by the symbols of it
   // What a build leaves and a kit must not have.
   await writeFile(join(directory, 'certs/signing_key.pem'), 'secret');
   await writeFile(join(directory, 'fs/pipe.o'), 'an object');
-  const kit = await kitOfDirectory(silentContext(), directory);
+  const configuration = await readFile(join(directory, '.config'), 'latin1');
+  const change = async (text: string) => {
+    await rm(join(directory, '.config'));
+    await writeFile(join(directory, '.config'), text, 'latin1');
+  };
+  // Who builds there again while the copy is prepared changes nothing in it.
+  const kit = await kitOfDirectory(
+    meanwhile('prepare the kernel source', () => change(`${configuration}CONFIG_OTHER=y\n`)),
+    directory,
+  );
+  assert.equal(await readFile(join(kit.paths.tree, '.config'), 'latin1'), configuration);
+  await change(configuration);
   assert.match(kit.name, /^6\.1\.0-55-cloud-amd64@[0-9a-f]{12}$/);
   assert.deepEqual([kit.release, kit.packages], [stock.release, []]);
   assert.equal(kitNameOf(kit), kit.name);

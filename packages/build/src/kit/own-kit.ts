@@ -5,11 +5,11 @@
  * objects of a tree. From then on it is a kit as any other, named for the release and for what was in the folder.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { readElf } from '@kstitch/elf/read';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
-import { fileError, writeAtomically } from '@kstitch/host/files';
+import { exists, fileError, inputError, writeAtomically } from '@kstitch/host/files';
 import { run } from '@kstitch/host/run';
 import { type Banner, readBanner } from '@kstitch/kernel/banner';
 import { KernelImage } from '@kstitch/kernel/kernel-image';
@@ -21,7 +21,13 @@ import { KstitchError } from '@kstitch/report/error';
 import { checkCompiler } from '../compile/compiler.ts';
 import { makeRoot } from '../root/build-root.ts';
 import { chooseWorkshop } from '../root/choose-workshop.ts';
-import { checkOwnConfig, compareOwnParts, defined, type OwnBuild } from './check-own-kernel.ts';
+import {
+  checkOwnConfig,
+  compareOwnParts,
+  compareVermagics,
+  defined,
+  type OwnBuild,
+} from './check-own-kernel.ts';
 import { type Kit, makeUnlessThere } from './kit.ts';
 import { finishKit } from './make-kit.ts';
 import { copyOwnFiles, hashOwnFiles, imagePath, listOwnFiles, type OwnFile, stampOf } from './own-files.ts';
@@ -51,7 +57,7 @@ interface OwnKernel {
 /**
  * Opens the kit of a folder in which a kernel was built, making it first when there is none or the folder has changed.
  *
- * @throws KstitchError - `own-kernel-incomplete`, `own-kernel-mixed`, `own-kernel-config`, and as `fetchKit`
+ * @throws KstitchError - `input-unreadable`, `own-kernel-incomplete`, `own-kernel-mixed`, `own-kernel-config`, and as `fetchKit`
  */
 export async function kitOfDirectory(context: Context, path: string): Promise<Kit> {
   const kernel = await readOwnKernel(context, resolve(path));
@@ -61,15 +67,19 @@ export async function kitOfDirectory(context: Context, path: string): Promise<Ki
 }
 
 async function readOwnKernel({ signal }: Context, directory: string): Promise<OwnKernel> {
+  const what = `use the kernel in '${directory}'`;
+  const found = await stat(directory).catch((error: unknown) => {
+    throw inputError(what, error);
+  });
+  if (!found.isDirectory()) throw new KstitchError('input-unreadable', `${what}: it is no folder`);
   const missing: string[] = [];
   const text = async (name: string) =>
     await readFile(join(directory, name), 'utf8').catch((error: unknown) => {
       if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT'))
-        throw fileError(`read '${join(directory, name)}'`, error);
+        throw inputError(`read '${join(directory, name)}'`, error);
       missing.push(name);
       return '';
     });
-  // Makefile first: where it is missing, nothing else is there either.
   await text('Makefile');
   const build: OwnBuild = {
     config: await text('.config'),
@@ -81,28 +91,21 @@ async function readOwnKernel({ signal }: Context, directory: string): Promise<Ow
   const files = missing.length > 0 ? [] : await listOwnFiles(directory, signal);
   const paths = new Set(files.map(file => file.path));
   for (const name of ['vmlinux', imagePath, 'Module.symvers', 'modules.order', 'modules.builtin'])
-    if (missing.length > 0 ? await lacks(directory, name) : !paths.has(name)) missing.push(name);
+    if (missing.length > 0 ? !(await exists(join(directory, name))) : !paths.has(name)) missing.push(name);
   if (missing.length > 0 || release === undefined) {
     throw new KstitchError(
       'own-kernel-incomplete',
-      `use the kernel in '${directory}': it has no ${missing.map(name => `'${name}'`).join(', ') || 'release'}`,
+      `${what}: it has no ${missing.map(name => `'${name}'`).join(', ') || 'release'}`,
     );
   }
   checkOwnConfig(directory, build.config);
   return { directory, build, release, files };
 }
 
-async function lacks(directory: string, name: string): Promise<boolean> {
-  return await readFile(join(directory, name)).then(
-    () => false,
-    () => true,
-  );
-}
-
 /** Hashing all files takes seconds; whether any was touched since is found in less. */
 async function contentOf({ directory, files }: OwnKernel): Promise<string> {
   const folder = join(cacheDirectory(), 'own-kernels');
-  const file = join(folder, `${sha256(directory)}.json`);
+  const file = join(folder, sha256(directory));
   const stamp = stampOf(files);
   const known = await readFile(file, 'utf8').catch(() => '');
   const [knownStamp, knownContent] = known.trim().split(' ');
@@ -135,11 +138,9 @@ async function makeOwnKit(context: Context, kernel: OwnKernel, content: string, 
   const banner = await progress.step('see that its parts are of one build', async () => {
     await rename(join(root, imagePath), join(boot, `vmlinuz-${release}`));
     await rm(join(root, 'arch'), { recursive: true });
-    // The one that counts is placed with the configuration.
-    await rm(join(root, 'Module.symvers'));
     await writeFile(join(boot, `config-${release}`), build.config);
     // Debug information is most of a vmlinux, and read each time.
-    await run('strip', ['--strip-debug', join(root, 'vmlinux')], { signal });
+    await stripDebug(directory, join(root, 'vmlinux'), signal);
     return await checkParts(kernel, root, boot);
   });
   await placeModuleLists(root, modules);
@@ -147,7 +148,13 @@ async function makeOwnKit(context: Context, kernel: OwnKernel, content: string, 
 
   const workshop = await chooseWorkshop(context, release, banner, makeRoot);
   await checkCompiler(context, workshop, banner);
-  await progress.step('copy the source', () => copyOwnFiles(directory, files, 'source', tree));
+  const generated = join(root, 'generated');
+  await progress.step('copy the source', async () => {
+    await copyOwnFiles(directory, files, 'source', tree);
+    // Placed in the source once more when that is prepared. From the copy: the folder may change from here on.
+    await copyOwnFiles(directory, files.filter(isConfiguration), 'source', generated);
+    await rename(join(root, 'Module.symvers'), join(generated, 'Module.symvers'));
+  });
   // Its name says what is in it.
   if (stampOf(await listOwnFiles(directory, signal)) !== stampOf(files))
     refuseMixed(directory, ['files in it were changed while it was copied']);
@@ -158,9 +165,25 @@ async function makeOwnKit(context: Context, kernel: OwnKernel, content: string, 
     series: /^\d+\.\d+/.exec(release)?.[0] ?? release,
     workshop,
     headers: 'tree',
-    generated: directory,
+    generated,
     variables: variablesOf(release, banner),
     packages: [],
+  });
+}
+
+/** What a package of headers has of a kernel besides Module.symvers. */
+function isConfiguration({ path }: OwnFile): boolean {
+  return path === '.config' || /^include\/(?:config|generated)\//.test(path);
+}
+
+async function stripDebug(directory: string, vmlinux: string, signal: AbortSignal): Promise<void> {
+  await run('strip', ['--strip-debug', vmlinux], { signal }).catch((cause: unknown) => {
+    if (!(cause instanceof KstitchError) || cause.code !== 'host-tool-failed') throw cause;
+    throw new KstitchError(
+      'own-kernel-incomplete',
+      `use the kernel in '${directory}': its 'vmlinux' is no whole ELF file`,
+      { cause },
+    );
   });
 }
 
@@ -193,16 +216,14 @@ async function placeModuleLists(root: string, modules: string): Promise<void> {
 
 async function checkModules({ directory, release }: OwnKernel, modules: string): Promise<void> {
   const found: string[] = [];
+  const vermagics = new Map<string, string | undefined>();
   for (const path of parseModulePaths(await readFile(join(modules, 'modules.order'), 'utf8'))) {
     const bytes = await readFile(join(modules, path)).catch(() => undefined);
     const shown = path.replace(/^kernel\//, '');
     if (bytes === undefined) found.push(`module '${shown}' of modules.order is not there`);
-    else {
-      const [built] = readModinfo(readElf(bytes, path)).get('vermagic')?.split(' ') ?? [];
-      if (built !== release) found.push(`module '${shown}' was built for '${built ?? 'none'}'`);
-    }
+    else vermagics.set(shown, readModinfo(readElf(bytes, path)).get('vermagic'));
   }
-  refuseMixed(directory, found);
+  refuseMixed(directory, [...found, ...compareVermagics(release, vermagics)]);
 }
 
 function refuseMixed(directory: string, found: readonly string[]): void {

@@ -13,6 +13,8 @@ export interface Offer {
   readonly file?: Uint8Array;
   /** The source package that it was built from. */
   readonly source?: string;
+  /** The index does not tell the hash of its file. */
+  readonly hashless?: true;
 }
 
 /** A source package as the archive's index lists it. */
@@ -93,15 +95,14 @@ export function infoOf({ name, version, file }: Offer): PackageInfo {
 }
 
 function stanza(offer: Offer): string {
-  const { name, version, depends, source } = offer;
+  const { name, version, depends, source, hashless } = offer;
   const { size, sha256 } = infoOf(offer);
   return `Package: ${name}
 Version: ${version}
 Architecture: all
 ${source === undefined ? '' : `Source: ${source}\n`}${depends === undefined ? '' : `Depends: ${depends}\n`}Filename: ./${name}.deb
 Size: ${size}
-SHA256: ${sha256}
-Description: a package
+${hashless === true ? '' : `SHA256: ${sha256}\n`}Description: a package
 `;
 }
 

@@ -5,10 +5,10 @@
  * is all: no package's script is run, so no privilege is needed, and the same packages always give the same files.
  */
 import { createHash } from 'node:crypto';
-import { access, mkdir, symlink } from 'node:fs/promises';
+import { mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
-import { buildDirectoryAtomically, removeTree } from '@kstitch/host/files';
+import { buildDirectoryAtomically, exists, removeTree } from '@kstitch/host/files';
 import { withLock } from '@kstitch/host/lock';
 import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
@@ -157,8 +157,5 @@ export function directoryOf({ suite, packages }: RootContents): string {
 
 /** A folder alone may be there for less: entering a root makes the places that are mounted on. */
 async function isThere({ directory }: BuildRoot): Promise<boolean> {
-  return await access(join(directory, 'usr/bin/make')).then(
-    () => true,
-    () => false,
-  );
+  return await exists(join(directory, 'usr/bin/make'));
 }

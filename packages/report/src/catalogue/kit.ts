@@ -54,6 +54,13 @@ export const kitCodes = {
     help: 'check the network when a version is missing that should be there',
     example: 'the package lists could not be brought up to date; earlier ones are used',
   },
+  'kit-package-undescribed': {
+    kind: 'error',
+    meaning:
+      'apt needs a package, and the index of its archive does not tell the version, size and SHA-256 of it. Without the package the compiler would be another one.',
+    help: 'use an archive whose index has SHA256 fields, as every archive of Debian does',
+    example: "read the package lists: apt-cache shows no version, size and SHA-256 of 'cpp-12=12.2.0-14'",
+  },
   'kit-download-failed': {
     kind: 'error',
     meaning:
