@@ -5,10 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
-import type { PackageInfo } from './distribution.ts';
-import { exportKit } from './export-kit.ts';
+import { Apt } from './apt.ts';
+import { type PackageInfo, plain } from './distribution.ts';
+import { exportKit, listPackages } from './export-kit.ts';
 import { listKits } from './kit.ts';
 import { cached, readArchive } from './kit-archive.ts';
+import { infoOf, type Offer, withArchive } from './test-archive.ts';
 import { placeKit } from './test-kit.ts';
 
 const work = await mkdtemp(join(tmpdir(), 'kstitch-export-test-'));
@@ -67,4 +69,37 @@ test('what else lies beside the kits is none, and hinders no list of them', asyn
     [release],
   );
   assert.ok(await readFile(join(work, 'cache/kits', release, 'kit.json')));
+});
+
+/** @returns what an archive of one kernel says that its kit would be made of, and what it should say */
+async function list(name: string, base: string) {
+  const version = '6.1.1-1';
+  const offers: Offer[] = [
+    { name: `linux-image-${name}`, version },
+    {
+      name: `linux-headers-${name}`,
+      version,
+      depends: `linux-headers-${base}-common (= ${version}), linux-kbuild-6.1 (>= ${version}), gcc-12`,
+    },
+    { name: `linux-headers-${base}-common`, version },
+    { name: 'linux-kbuild-6.1', version },
+    { name: 'linux-source-6.1', version },
+  ];
+  const expected = { release: name, version, packages: offers.map(infoOf) };
+  return await withArchive(offers, async archive => {
+    // The archive of the suite is another one, and there is none.
+    process.env['KSTITCH_DEBIAN_MIRROR'] = process.env['KSTITCH_DEBIAN_SECURITY_MIRROR'] =
+      `${archive.base}/none`;
+    const options = { apt: new Apt(`list-${name}`, archive.sources) };
+    return { expected, list: await listPackages(silentContext(), name, options) };
+  });
+}
+
+test('a kit is listed as the packages of its kernel, in the order of the kit', async () => {
+  const found = await list('6.1.1-amd64', '6.1.1');
+  assert.deepEqual({ ...found.list, packages: found.list.packages.map(plain) }, found.expected);
+});
+
+test('where the compiler of a kernel comes from must be known: it is not left out of a list', async () => {
+  await assert.rejects(list('6.1.0-1-amd64', '6.1.0-1'), { code: 'root-suite-unreachable' });
 });

@@ -5,9 +5,9 @@ import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import { downloadRoot, findRoot, type RootContents } from '../root/build-root.ts';
 import { suiteOf } from '../root/suites.ts';
-import { debian } from './debian.ts';
+import { type DebianOptions, debian } from './debian.ts';
 import { type KernelPackages, type PackageInfo, packagesOf, plain } from './distribution.ts';
-import { downloadPackages, type FetchOptions, openKit } from './kit.ts';
+import { downloadPackages, openKit } from './kit.ts';
 import { type ArchiveList, type ArchiveSummary, cached, writeArchive } from './kit-archive.ts';
 
 /** What a kernel kit is made of, down to the compiler's packages. */
@@ -27,7 +27,7 @@ export interface PackageList {
 export async function listPackages(
   context: Context,
   release: string,
-  options: FetchOptions = {},
+  options: DebianOptions = {},
 ): Promise<PackageList> {
   const kernel = await debian(options).locate(context, release);
   const root = await rootOf(context, kernel);
