@@ -1,6 +1,7 @@
 /** A kernel that a user built: the shared kit's source, configuration, image and one module, laid out as make leaves them. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { link, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -204,6 +205,20 @@ test('parts that are not of one build are refused with what differs, and nothing
   await assert.rejects(kitOfDirectory(silentContext(), directory), {
     code: 'own-kernel-incomplete',
     message: `use the kernel in '${directory}': its 'vmlinux' is no whole ELF file`,
+  });
+  await layOut(directory);
+  // Configured anew while its files are listed: what is read of them is no older than the list.
+  const { signal } = new AbortController();
+  Object.defineProperty(signal, 'aborted', {
+    get: () => {
+      rmSync(join(directory, '.config'));
+      writeFileSync(join(directory, '.config'), `${config}CONFIG_OTHER=y\n`, 'latin1');
+      return false;
+    },
+  });
+  await assert.rejects(kitOfDirectory(silentContext(signal), directory), {
+    code: 'own-kernel-mixed',
+    notes: ["CONFIG_OTHER: 'y' in .config, 'not set' as compiled"],
   });
   await layOut(directory);
   const built = meanwhile('copy the source', async () => {

@@ -9,7 +9,7 @@ import { mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/p
 import { join, resolve } from 'node:path';
 import { readElf } from '@kstitch/elf/read';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
-import { exists, fileError, inputError, writeAtomically } from '@kstitch/host/files';
+import { fileError, inputError, writeAtomically } from '@kstitch/host/files';
 import { run } from '@kstitch/host/run';
 import { type Banner, readBanner } from '@kstitch/kernel/banner';
 import { KernelImage } from '@kstitch/kernel/kernel-image';
@@ -46,6 +46,20 @@ export function kitNameOf(kernel: { readonly release: string; readonly packageVe
     : release;
 }
 
+/** What a folder has in which a kernel was built, and a kit needs. */
+const neededFiles = [
+  'Makefile',
+  '.config',
+  'include/config/auto.conf',
+  'include/generated/utsrelease.h',
+  'include/generated/utsversion.h',
+  'vmlinux',
+  imagePath,
+  'Module.symvers',
+  'modules.order',
+  'modules.builtin',
+];
+
 /** What is read of the folder before anything is copied. */
 interface OwnKernel {
   readonly directory: string;
@@ -73,14 +87,16 @@ async function readOwnKernel({ signal }: Context, directory: string): Promise<Ow
   });
   if (!found.isDirectory()) throw new KstitchError('input-unreadable', `${what}: it is no folder`);
   const missing: string[] = [];
+  for (const name of neededFiles) if (!(await isFile(join(directory, name)))) missing.push(name);
+  const incomplete = (lacks: string) =>
+    new KstitchError('own-kernel-incomplete', `${what}: it has no ${lacks}`);
+  if (missing.length > 0) throw incomplete(missing.map(name => `'${name}'`).join(', '));
+  // Before anything in them is read: what is changed from here on is noticed when all is copied.
+  const files = await listOwnFiles(directory, signal);
   const text = async (name: string) =>
     await readFile(join(directory, name), 'utf8').catch((error: unknown) => {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT'))
-        throw inputError(`read '${join(directory, name)}'`, error);
-      missing.push(name);
-      return '';
+      throw inputError(`read '${join(directory, name)}'`, error);
     });
-  await text('Makefile');
   const build: OwnBuild = {
     config: await text('.config'),
     compiledConfig: await text('include/config/auto.conf'),
@@ -88,18 +104,18 @@ async function readOwnKernel({ signal }: Context, directory: string): Promise<Ow
     utsVersion: await text('include/generated/utsversion.h'),
   };
   const release = defined('UTS_RELEASE', build.utsRelease);
-  const files = missing.length > 0 ? [] : await listOwnFiles(directory, signal);
-  const paths = new Set(files.map(file => file.path));
-  for (const name of ['vmlinux', imagePath, 'Module.symvers', 'modules.order', 'modules.builtin'])
-    if (missing.length > 0 ? !(await exists(join(directory, name))) : !paths.has(name)) missing.push(name);
-  if (missing.length > 0 || release === undefined) {
-    throw new KstitchError(
-      'own-kernel-incomplete',
-      `${what}: it has no ${missing.map(name => `'${name}'`).join(', ') || 'release'}`,
-    );
-  }
+  if (release === undefined) throw incomplete('release');
   checkOwnConfig(directory, build.config);
   return { directory, build, release, files };
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFile();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    throw inputError(`read '${path}'`, error);
+  }
 }
 
 /** Hashing all files takes seconds; whether any was touched since is found in less. */
@@ -177,13 +193,20 @@ function isConfiguration({ path }: OwnFile): boolean {
 }
 
 async function stripDebug(directory: string, vmlinux: string, signal: AbortSignal): Promise<void> {
-  await run('strip', ['--strip-debug', vmlinux], { signal }).catch((cause: unknown) => {
-    if (!(cause instanceof KstitchError) || cause.code !== 'host-tool-failed') throw cause;
-    throw new KstitchError(
-      'own-kernel-incomplete',
-      `use the kernel in '${directory}': its 'vmlinux' is no whole ELF file`,
-      { cause },
-    );
+  await run('strip', ['--strip-debug', vmlinux], { signal }).catch(async (failure: unknown) => {
+    if (!(failure instanceof KstitchError) || failure.code !== 'host-tool-failed') throw failure;
+    // It fails of a full disk, too.
+    const bytes = await readFile(vmlinux);
+    try {
+      readElf(bytes, vmlinux);
+    } catch (cause) {
+      throw new KstitchError(
+        'own-kernel-incomplete',
+        `use the kernel in '${directory}': its 'vmlinux' is no whole ELF file`,
+        { cause },
+      );
+    }
+    throw failure;
   });
 }
 
