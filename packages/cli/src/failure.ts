@@ -46,9 +46,3 @@ function frames(error: unknown): string[] {
       }),
     );
 }
-
-/** @returns the system's words for a failed call, without the call and the path: `no such file or directory` */
-export function systemWords(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  return /^[A-Z0-9]+: (?<words>[^,]+)/.exec(message)?.groups?.['words'] ?? message;
-}

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { addAbortSignal } from 'node:stream';
+import { inputError } from '@kstitch/host/files';
 import { KstitchError } from '@kstitch/report/error';
-import { systemWords } from './failure.ts';
 
 /** What a file on the command line is for: its name in messages, and what it may have. Bytes. */
 interface InputKind {
@@ -45,8 +45,7 @@ export async function readInput(path: string, kind: InputKind, signal: AbortSign
     }
     return Buffer.concat(chunks);
   } catch (error) {
-    if (error instanceof KstitchError || signal.aborted) throw error;
-    throw new KstitchError('input-unreadable', `${what}: ${systemWords(error)}`, { cause: error });
+    throw signal.aborted ? error : inputError(what, error);
   }
 }
 

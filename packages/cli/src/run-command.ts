@@ -1,10 +1,11 @@
+import { systemWords } from '@kstitch/host/files';
 import type { Context } from '@kstitch/report/context';
 import { compareDiagnostics, type Diagnostic, Refusal } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { ExitStatus } from '@kstitch/report/exit-status';
 import { renderDiagnostics, renderError } from '@kstitch/report/render-report';
 import { type Look, paint, printable, wrapText } from '@kstitch/report/render-text';
-import { debugLines, systemWords, toKstitchError } from './failure.ts';
+import { debugLines, toKstitchError } from './failure.ts';
 import { type Machine, thisProcess } from './machine.ts';
 import { isBrokenPipe, lookOf, progressModeOf, type Stream, writeAll } from './terminal.ts';
 import { TerminalProgress } from './terminal-progress.ts';

@@ -205,8 +205,12 @@ export function inputError(action: string, error: unknown): KstitchError {
   return new KstitchError('input-unreadable', `${action}: ${systemWords(error)}`, { cause: error });
 }
 
-/** Node's text is "EACCES: permission denied, open '/path'"; the path stands in the action already. */
-function systemWords(error: unknown): string {
+/**
+ * Node's text is "EACCES: permission denied, open '/path'"; the path stands in the action already.
+ *
+ * @returns the system's words for a failed call: `permission denied`
+ */
+export function systemWords(error: unknown): string {
   const said = error instanceof Error ? error.message : String(error);
   return /^[A-Z0-9]+: ([^,]+)/.exec(said)?.[1] ?? said;
 }

@@ -4,10 +4,11 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { access, mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suiteOf } from '@kstitch/build/root/suites';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
+import { exists } from '@kstitch/host/files';
 import { withLock } from '@kstitch/host/lock';
 import { run } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
@@ -41,7 +42,7 @@ async function debianImage(context: Context, release: string): Promise<string> {
   const folder = join(cacheDirectory(), 'guests');
   const image = join(folder, `${suite.name}-${hash}.img`);
   return await withLock(context, `guest ${suite.name}`, async () => {
-    if (await isThere(image)) return image;
+    if (await exists(image)) return image;
     await mkdir(folder, { recursive: true });
     const partial = `${image}.partial`;
     await rm(partial, { force: true });
@@ -72,11 +73,4 @@ async function debianImage(context: Context, release: string): Promise<string> {
     await rename(partial, image);
     return image;
   });
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,6 +1,6 @@
-import { access, constants, stat } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { fileError } from '@kstitch/host/files';
+import { exists, fileError } from '@kstitch/host/files';
 import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
 import { downloadRoot, findRoot, type RootContents } from '../root/build-root.ts';
@@ -104,6 +104,6 @@ async function rootOfKit(
 }
 
 async function areCached(packages: readonly PackageInfo[]): Promise<boolean> {
-  const found = await Promise.all(packages.map(info => stat(cached(info)).catch(() => undefined)));
-  return found.every(file => file !== undefined);
+  const found = await Promise.all(packages.map(info => exists(cached(info))));
+  return found.every(each => each);
 }
