@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -12,7 +12,11 @@ import { machine } from './test-machine.ts';
 const mainFile = join(import.meta.dirname, 'main.ts');
 
 function kstitch(...words: string[]) {
-  return spawnSync(process.execPath, [mainFile, ...words], { encoding: 'utf8', input: '' });
+  return kstitchIn(process.env, ...words);
+}
+
+function kstitchIn(env: NodeJS.ProcessEnv, ...words: string[]) {
+  return spawnSync(process.execPath, [mainFile, ...words], { encoding: 'utf8', input: '', env });
 }
 
 function program(ran: string[] = []): Command {
@@ -116,6 +120,26 @@ test('--version and --help are answers, no command at all is not', () => {
   const none = kstitch();
   assert.deepEqual([none.status, none.stdout], [64, '']);
   assert.match(none.stderr, /^Usage: kstitch/);
+});
+
+test('what only asks the package archive wants no compiler', t => {
+  const bin = mkdtempSync(join(tmpdir(), 'kstitch-bin-'));
+  t.after(() => rmSync(bin, { recursive: true }));
+  for (const tool of ['sh', 'setpriv']) symlinkSync(`/usr/bin/${tool}`, join(bin, tool));
+  // A dpkg that knows no package.
+  writeFileSync(join(bin, 'dpkg-query'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+  for (const [words, isWanted] of [
+    [['fetch', '6.1.0-1-amd64'], true],
+    [['import', 'kit.tar'], true],
+    [['fetch', '--print-packages', '6.1.0-1-amd64'], false],
+    [['export', '6.1.0-1-amd64', '--output', 'kit.tar'], false],
+  ] as const) {
+    const { stdout } = kstitchIn({ PATH: bin }, 'kernel', ...words, '--json');
+    const { code, help } = JSON.parse(stdout).error;
+    assert.equal(code, 'host-packages-missing', stdout);
+    assert.match(help, / apt dpkg /, words.join(' '));
+    assert.equal(/ make | gcc/.test(help), isWanted, `${words.join(' ')}: ${help}`);
+  }
 });
 
 test('a file of the command line that cannot be used has its code', t => {
