@@ -49,15 +49,19 @@ test('an export has the build root that the kit was made in, unless it is left o
   }
 });
 
-test('a folder that the file cannot be written to is told before anything is downloaded', async () => {
+test('a file that cannot be written is told before anything is downloaded for it', async () => {
   const [image] = packages;
   assert.ok(image);
   await rm(cached(image));
-  const path = join(work, 'none/kit.tar');
-  await assert.rejects(exportKit(silentContext(), release, path, { root: false }), {
-    code: 'host-file-failed',
-    message: `write '${path}': no such file or directory (ENOENT)`,
-  });
+  for (const [path, says] of [
+    [join(work, 'none/kit.tar'), 'no such file or directory (ENOENT)'],
+    [join(file, 'kit.tar'), 'not a directory (ENOTDIR)'],
+    [work, 'it is a folder'],
+  ] as const)
+    await assert.rejects(exportKit(silentContext(), release, path, { root: false }), {
+      code: 'host-file-failed',
+      message: `write '${path}': ${says}`,
+    });
   await writeFile(cached(image), 'image');
 });
 

@@ -1,4 +1,4 @@
-import { access, constants } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { exists, fileError } from '@kstitch/host/files';
 import type { Context } from '@kstitch/report/context';
@@ -66,10 +66,7 @@ export async function exportKit(
       `export the kernel kit '${name}': it was made of a folder, not of packages`,
     );
   }
-  // Before anything is downloaded for it.
-  await access(dirname(resolve(path)), constants.W_OK).catch((error: unknown) => {
-    throw fileError(`write '${path}'`, error);
-  });
+  await checkWritable(path);
   const { release, packageVersion: version, series } = kit;
   const made = {
     image,
@@ -88,6 +85,19 @@ export async function exportKit(
   const root = options.root ? await rootOfKit(context, kit.workshop.root, kernel) : undefined;
   const list: ArchiveList = { kernel, ...(root === undefined ? {} : { root }) };
   return await writeArchive(context, path, list, cached);
+}
+
+/** Before anything is downloaded for it. */
+async function checkWritable(path: string): Promise<void> {
+  try {
+    // With a slash at its end, so that a file is none.
+    await access(`${dirname(resolve(path))}/`, constants.W_OK);
+  } catch (error) {
+    throw fileError(`write '${path}'`, error);
+  }
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory() === true)
+    throw new KstitchError('host-file-failed', `write '${path}': it is a folder`);
 }
 
 async function rootOfKit(
