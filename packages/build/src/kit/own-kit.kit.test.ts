@@ -209,8 +209,11 @@ test('parts that are not of one build are refused with what differs, and nothing
   await layOut(directory);
   // Configured anew while its files are listed: what is read of them is no older than the list.
   const { signal } = new AbortController();
+  let isConfigured = false;
   Object.defineProperty(signal, 'aborted', {
     get: () => {
+      if (isConfigured) return false;
+      isConfigured = true;
       rmSync(join(directory, '.config'));
       writeFileSync(join(directory, '.config'), `${config}CONFIG_OTHER=y\n`, 'latin1');
       return false;
