@@ -26,7 +26,7 @@ test('renderError() shows code, text, notes and help, wrapped to 80 columns', ()
     '  note: the folder above it belongs to another user, and its permissions keep',
     '        everybody else out of it',
     '  note: second',
-    '  help: check the path, and that this user may read the file',
+    '  help: check the path, and that this user may read what is there',
   ]);
 });
 
