@@ -147,7 +147,8 @@ async function writeRecords(modules: string, release: string): Promise<void> {
 const shared = `#!/bin/bash
 export PATH=/kmod:/bin
 kstitch() { node /kstitch/packages/cli/src/main.ts "$@" --json 2> /dev/null; }
-field() { node -e 'let t="";process.stdin.on("data",d=>t+=d).on("end",()=>{const j=JSON.parse(t);console.log('"$1"')})'; }
+# value KEY FILE: the first text of that name
+value() { sed -n 's/^ *"'"$1"'": "\\(.*\\)",\\{0,1\\}$/\\1/p' "$2" | head -n 1; }
 `;
 
 /**
@@ -164,19 +165,23 @@ for ((i = 0; i < 600; i++)); do
 	[ $i -gt 200 ] && [ -e /sys/kernel/livepatch/$name ] && { echo "load $name: blocked" >> /kstitch.log; exit 0; }
 	sleep .1
 done
-wait $!
-status=$?
-echo "load $name: $(field 'j.error?.code ?? j.attestation.verdict' < $result)" >> /kstitch.log
-[ $status = 0 ] && exit 0
-field 'j.error.code === "load-kernel-refused" ? "insmod: ERROR: " + j.error.notes[0].replace(/module \\S+\\//, "module test_modules/") : j.error.message' < $result >&2
+wait $! && { echo "load $name: $(value verdict $result)" >> /kstitch.log; exit 0; }
+code=$(value code $result)
+echo "load $name: $code" >> /kstitch.log
+if [ "$code" = load-kernel-refused ]; then
+	# The first note is what insmod said.
+	sed -n '/"notes"/{n;s/^ *"\\(.*\\)",\\{0,1\\}$/insmod: ERROR: \\1/p;q}' $result | sed 's#module [^ ]*/#module test_modules/#' >&2
+else
+	value message $result >&2
+fi
 exit 1
 `;
 
 const rmmod = `${shared}
 record=/var/lib/kstitch/livepatches/$(uname -r)/$1.json
 if [ ! -e $record ]; then exec rmmod "$@"; fi
-result=$(kstitch unload "$1" --grace 0)
-said=$(echo "$result" | field 'j.error?.code ?? j.result')
+result=/tmp/unload.$1
+kstitch unload "$1" --grace 0 > $result && said=$(value result $result) || said=$(value code $result)
 echo "unload $1: $said" >> /kstitch.log
-[ "$said" = removed ] || { echo "$result"; exit 1; }
+[ "$said" = removed ] || { cat $result; exit 1; }
 `;
