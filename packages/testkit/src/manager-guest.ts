@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { buildLivepatch } from '@kstitch/build/build-livepatch';
 import { silentContext } from '@kstitch/report/context';
 import { type BootOnceResult, bootOnce } from '@kstitch/vm/boot-once';
+import type { Processors } from '@kstitch/vm/qemu';
 import { type GuestContents, guestRootScript, makeGuestRoot } from './guest-root.ts';
 import { testKit, testRelease } from './kit.ts';
 import { blockerPatches } from './manager-patches.ts';
@@ -59,6 +60,7 @@ export interface GuestRun extends GuestContents {
   readonly timeoutSeconds: number;
   /** Further words of the kernel's command line. */
   readonly commandLine?: readonly string[];
+  readonly processors?: Processors;
   /** What the guest writes is there in the next run with this directory; its root is that of the first. */
   readonly keep?: boolean;
 }
@@ -82,5 +84,6 @@ export async function runWithKstitch(directory: string, run: GuestRun): Promise<
     script: guestRootScript + run.script,
     timeoutSeconds: run.timeoutSeconds,
     commandLine: [...patience, ...(run.commandLine ?? [])],
+    ...(run.processors === undefined ? {} : { processors: run.processors }),
   });
 }

@@ -12,7 +12,7 @@ import type { GuestKernel } from './guest-kernel.ts';
 import { type GuestFile, guestScript } from './initramfs.ts';
 import type { Splat } from './kernel-log.ts';
 import { diskModules, readKernelModules } from './kernel-modules.ts';
-import type { Accelerator, Disk } from './qemu.ts';
+import type { Accelerator, Disk, Processors } from './qemu.ts';
 import { diskName, endingText, runMachine } from './run-machine.ts';
 import { limits, OUTPUT_DISK_MIB } from './settings.ts';
 
@@ -31,6 +31,7 @@ export interface BootOnceRequest {
   readonly commandLine?: readonly string[];
   /** Default: whichever works. */
   readonly accelerator?: Accelerator;
+  readonly processors?: Processors;
   /** What is shown while it runs. */
   readonly label?: string;
 }
@@ -75,6 +76,7 @@ export function bootOnce(context: Context, request: BootOnceRequest): Promise<Bo
         commandLine: request.commandLine ?? [],
         directory,
         name,
+        ...(request.processors === undefined ? {} : { processors: request.processors }),
         limitOf: step => (step === 'script' ? request.timeoutSeconds : limits.other),
         onStep: update,
       });

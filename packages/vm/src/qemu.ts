@@ -28,7 +28,15 @@ export interface MachineOptions {
   readonly disks: readonly Disk[];
   /** Where QEMU puts temporary files. */
   readonly temporaryDirectory: string;
+  /** Of emulated processors, default `in turn`. */
+  readonly processors?: Processors;
 }
+
+/**
+ * Whether emulated processors share one thread of QEMU or have one each. In turn is as fast where two machines share two cores; at
+ * once, QEMU 7.2 now and then crashes while the kernel finds its devices: on a busy machine about one boot in 60.
+ */
+export type Processors = 'in turn' | 'at once';
 
 export interface QemuExit {
   /** Exit status; null when a signal ended it. */
@@ -66,7 +74,7 @@ const kernelWords = ['console=ttyS0,115200', 'oops=panic', 'panic=-1', 'printk.d
  * Processors that both 6.1 and 6.12 boot on. Emulated, a processor of few features: whatever the kernel finds, it uses, and
  * emulated vector instructions are slow.
  */
-const processors: Readonly<Record<Accelerator, string>> = { kvm: 'host', tcg: 'Nehalem' };
+const processorModels: Readonly<Record<Accelerator, string>> = { kvm: 'host', tcg: 'Nehalem' };
 
 /** @throws KstitchError - `vm-qemu-missing` */
 export async function startMachine(options: MachineOptions): Promise<Machine> {
@@ -122,11 +130,11 @@ export async function findQemu(path: string = process.env['PATH'] ?? ''): Promis
 }
 
 function qemuArguments(options: MachineOptions): string[] {
-  const { accelerator, disks } = options;
+  const { accelerator, disks, processors = 'in turn' } = options;
   const option = (path: string) => path.replaceAll(',', ',,');
   return [
-    ['-accel', accelerator === 'tcg' ? 'tcg,thread=multi' : 'kvm'],
-    ['-cpu', processors[accelerator]],
+    ['-accel', accelerator === 'kvm' ? 'kvm' : `tcg,thread=${processors === 'at once' ? 'multi' : 'single'}`],
+    ['-cpu', processorModels[accelerator]],
     ['-smp', String(machineSize.cpus)],
     ['-m', String(machineSize.memoryMiB)],
     ['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],

@@ -12,7 +12,14 @@ import { KstitchError } from '@kstitch/report/error';
 import { type Frame, GuestChannel } from './guest-channel.ts';
 import { buildInitramfs, type InitramfsParts } from './initramfs.ts';
 import { isFatal, KernelLog, type Splat } from './kernel-log.ts';
-import { type Accelerator, type Disk, type Machine, type QemuExit, startMachine } from './qemu.ts';
+import {
+  type Accelerator,
+  type Disk,
+  type Machine,
+  type Processors,
+  type QemuExit,
+  startMachine,
+} from './qemu.ts';
 import { limits } from './settings.ts';
 
 export interface MachineRunOptions {
@@ -23,6 +30,7 @@ export interface MachineRunOptions {
   readonly initramfs: InitramfsParts;
   readonly disks: readonly Disk[];
   readonly commandLine?: readonly string[];
+  readonly processors?: Processors;
   /** A folder for temporary files, that outlives the run. */
   readonly directory: string;
   /** For messages: `the bare kernel`; runs that share a directory have different names. */
@@ -112,6 +120,7 @@ async function watchMachine(
     commandLine: options.commandLine ?? [],
     disks: options.disks,
     temporaryDirectory: options.directory,
+    ...(options.processors === undefined ? {} : { processors: options.processors }),
   });
   const watch = new Watch(machine, nonce, options);
   const interrupt = () => machine.kill();
