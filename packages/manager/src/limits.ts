@@ -30,6 +30,8 @@ export const limits = {
 export const times = {
   /** Between two looks at a transition; the kernel itself tries once a second. */
   poll: 0.04,
+  /** The same when it has taken long. */
+  longestPoll: 0.2,
   /** Between two looks at who is in the way of it, at least. */
   blockers: 1,
   /** Between the two looks at all stacks before a module is removed. */

@@ -52,9 +52,14 @@ export async function watchTransition(
         // Where there are thousands of tasks, looking at all of them may not become a load of its own.
         nextLook = now + Math.max(times.blockers * 1000, 100 * (performance.now() - now));
       }
-      await sleep(times.poll * 1000, undefined, { signal: context.signal });
+      await sleep(1000 * pollAfter(seconds), undefined, { signal: context.signal });
     }
   });
+}
+
+/** @returns seconds until the next poll: to a fiftieth of what the transition has taken, for short ones as finely as there is use in */
+export function pollAfter(seconds: number): number {
+  return Math.min(Math.max(times.poll, seconds / 50), times.longestPoll);
 }
 
 function whoIsLeft({ blockers }: Explanation): string {
