@@ -113,10 +113,13 @@ export function linkSmallKernel(unit: string, rest: readonly string[]): ShippedV
   }
 }
 
+/** As kallsyms has them, as far as the bind tells. */
+const letters: Readonly<Record<number, string>> = { [STB.LOCAL]: 't', [STB.GLOBAL]: 'T', [STB.WEAK]: 'W' };
+
 function symbolTableOf(elf: ElfFile): SymbolTable {
   const all = elf.symbols
     .filter(symbol => symbol.name !== '' && symbol.type !== STT.FILE && symbol.type !== STT.SECTION)
-    .map(({ name, st_value, bind }) => ({ name, address: st_value, type: bind === STB.LOCAL ? 't' : 'T' }))
+    .map(({ name, st_value, bind }) => ({ name, address: st_value, type: letters[bind] ?? 'T' }))
     .sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
   return {
     named: name => all.filter(symbol => symbol.name === name),

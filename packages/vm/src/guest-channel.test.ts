@@ -5,12 +5,12 @@ import { type Frame, GuestChannel, numberIn } from './guest-channel.ts';
 
 const text = [
   '',
-  '@abc step load up=7.21 boot=b tainted=0',
+  '@abc step load up=7.21 boot=b tainted=0 @abc',
   'half a line of a script',
-  "@abc text insmod insmod: can't insert: a=b",
+  "@abc text insmod insmod: can't insert: a=b @abc",
   '@other step forged up=1',
   '',
-  '@abc done',
+  '@abc done @abc',
   'last',
 ].join('\n');
 
@@ -31,7 +31,7 @@ test('frames of this run, and everything else as output', () => {
 });
 
 test('values may stand behind the kind at once', () => {
-  const { frames } = read([Buffer.from('@abc output status=3 bytes=10\n')]);
+  const { frames } = read([Buffer.from('@abc output status=3 bytes=10 @abc\n')]);
   assert.equal(numberIn(frames[0], 'status'), 3);
   assert.equal(numberIn(frames[0], 'bytes'), 10);
 });
@@ -54,7 +54,7 @@ test('a script that prints without end is cut, and the frame behind it still rea
   const { frames, output } = read([
     Buffer.from('x'.repeat(100_000)),
     Buffer.from('x'.repeat(100_000)),
-    Buffer.from('\n@abc done\n'),
+    Buffer.from('\n@abc done @abc\n'),
   ]);
   assert.equal(frames.length, 1);
   assert.equal(output[0]?.length, 4096);

@@ -3,10 +3,12 @@
  * the run prints.
  *
  * ```
- * @5f1c0a…  step load up=7.21 boot=3f0e… tainted=0
- * @5f1c0a…  text insmod insmod: can't insert '/kstitch/livepatch.ko': invalid parameters
+ * @5f1c0a… step load up=7.21 boot=3f0e… tainted=0 @5f1c0a…
+ * @5f1c0a… text insmod insmod: can't insert '/kstitch/livepatch.ko': invalid parameters @5f1c0a…
  * wrote 8 MiB
  * ```
+ *
+ * A frame without its end is the part of one that was interrupted: it comes once more, as a whole. So may one that had arrived.
  */
 import { MAX_GUEST_LINE, MAX_LOG_BYTES } from './settings.ts';
 
@@ -29,7 +31,9 @@ export interface GuestChannelEvents {
 
 /** Takes the port's bytes in pieces, as they arrive. */
 export class GuestChannel {
-  readonly #mark: string;
+  readonly #begin: string;
+  readonly #end: string;
+  #last = '';
   readonly #events: GuestChannelEvents;
   readonly #decoder = new TextDecoder('utf-8');
   #rest = '';
@@ -37,7 +41,8 @@ export class GuestChannel {
 
   /** @param nonce - hexadecimal, new for every run: what a script prints cannot be taken for a frame by accident */
   constructor(nonce: string, events: GuestChannelEvents) {
-    this.#mark = `@${nonce} `;
+    this.#begin = `@${nonce} `;
+    this.#end = ` @${nonce}`;
     this.#events = events;
   }
 
@@ -55,14 +60,20 @@ export class GuestChannel {
 
   #take(whole: string): void {
     const line = whole.replace(/\r+$/, '').slice(0, MAX_GUEST_LINE);
-    if (line.startsWith(this.#mark)) {
-      this.#events.onFrame(parseFrame(line.slice(this.#mark.length)));
+    if (line.startsWith(this.#begin)) {
+      this.#takeFrame(line);
       return;
     }
     // Every frame begins with a line break, so empty lines say nothing.
     if (line === '') return;
     this.#bytes += line.length;
     if (this.#bytes <= MAX_LOG_BYTES) this.#events.onOutput(line);
+  }
+
+  #takeFrame(line: string): void {
+    if (!line.endsWith(this.#end) || line === this.#last) return;
+    this.#last = line;
+    this.#events.onFrame(parseFrame(line.slice(this.#begin.length, -this.#end.length)));
   }
 }
 

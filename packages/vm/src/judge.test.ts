@@ -235,7 +235,11 @@ function run(parts: { log?: string; guest?: string; ending?: Ending }): MachineR
   const frames: Frame[] = [];
   const guest = new GuestChannel('n', { onFrame: frame => frames.push(frame), onOutput: () => {} });
   const steps = `step start up=0 boot=${parts.guest?.includes('boot=one') === true ? 'one' : 'b'}`;
-  guest.push(Buffer.from(`${steps}\n${parts.guest ?? ''}\n`.replaceAll(/^(?=.)/gm, '@n ')));
+  guest.push(
+    Buffer.from(
+      `${steps}\n${parts.guest ?? ''}\n`.replaceAll(/^(?=.)/gm, '@n ').replaceAll(/(?<=.)$/gm, ' @n'),
+    ),
+  );
   const crash = kernelLog.splats.find(isFatal);
   return {
     ending: parts.ending ?? (crash === undefined ? { kind: 'finished' } : { kind: 'crashed', splat: crash }),

@@ -95,24 +95,6 @@ export async function runMachine(context: Context, options: MachineRunOptions): 
   });
 
   const began = performance.now();
-  const start = () => watchMachine(context, options, nonce, initramfs);
-  let { watch, exit } = await start();
-  const why = watch.whyAgain(exit);
-  if (why !== undefined)
-    ({ watch, exit } = await context.progress.step(`boot ${options.name} once more: ${why}`, start));
-
-  // Beyond this point QEMU has ended and everything it said has been read.
-  if (options.logPath !== undefined) await writeAtomically(options.logPath, watch.log);
-  return watch.conclude(exit, (performance.now() - began) / 1000);
-}
-
-/** One machine, from its start to its end. */
-async function watchMachine(
-  context: Context,
-  options: MachineRunOptions,
-  nonce: string,
-  initramfs: string,
-): Promise<{ watch: Watch; exit: QemuExit }> {
   const machine = await startMachine({
     accelerator: options.accelerator,
     kernel: options.vmlinuz,
@@ -135,7 +117,10 @@ async function watchMachine(
     watch.stop();
   }
   if (context.signal.aborted) throw interruptedError(`boot ${options.name}`);
-  return { watch, exit };
+
+  // Beyond this point QEMU has ended and everything it said has been read.
+  if (options.logPath !== undefined) await writeAtomically(options.logPath, watch.log);
+  return watch.conclude(exit, (performance.now() - began) / 1000);
 }
 
 /** @returns the guest's name of a disk: `/dev/vda` for 0 */
@@ -186,23 +171,6 @@ class Watch {
   /** The kernel log, and between its lines, marked `guest>`, what the guest's scripts printed. */
   get log(): string {
     return `${this.#lines.join('\n')}\n`;
-  }
-
-  /**
-   * Emulating two processors at a time, QEMU 7.2 now and then dies while the kernel finds its devices, or a device of it falls silent:
-   * on a busy machine about one boot in 60. Nothing of the run has begun by then.
-   *
-   * @returns the reason to start such a machine again
-   */
-  whyAgain(exit: QemuExit): string | undefined {
-    const isPrepared = this.#step !== undefined && this.#step !== 'init';
-    if (this.#options.accelerator !== 'tcg' || isPrepared || this.#kernelLog.splats.length > 0)
-      return undefined;
-    if (this.#exceeded === undefined) {
-      // SIGKILL is somebody's will, or memory ran out.
-      return exit.signal === null || exit.signal === 'SIGKILL' ? undefined : `QEMU died of ${exit.signal}`;
-    }
-    return this.#step === 'init' ? 'its devices did not answer' : undefined;
   }
 
   conclude(exit: QemuExit, seconds: number): MachineRun {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -59,8 +59,11 @@ child=0; while [ $child -lt 400 ]; do usleep $((child * 5000)) & child=$((child 
 number=0; while [ $number -lt 6000 ]; do emit "number $number"; number=$((number + 1)); done
 finish
 `);
-  const numbers = new Set(frames.flatMap(({ kind, name }) => (kind === 'number' ? [name] : [])));
-  assert.equal(numbers.size, 6000);
+  const numbers = frames.flatMap(({ kind, name }) => (kind === 'number' ? [Number(name)] : []));
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: 6000 }, (_, number) => number),
+  );
 });
 
 test('a kernel that crashes, a machine that restarts, a step that hangs', async () => {
@@ -103,44 +106,6 @@ test('QEMU that fails is no kernel that crashes', async () => {
   writeFileSync(vmlinuz, 'not a kernel\n');
   await assert.rejects(boot('', { vmlinuz }), isError('vm-qemu-died', /QEMU ended with status 1/));
 });
-
-test('an emulator that dies or falls silent before the script has begun is started again, once', async () => {
-  const signalled = async (signal: NodeJS.Signals, times: number) => {
-    let starts = 0;
-    const run = await boot('usleep 500000\nfinish\n', {
-      accelerator: 'tcg',
-      name: `again after ${signal} ${times}`,
-      limitOf: step => (step === 'init' ? 5 : 60),
-      onStep: step => {
-        if (step !== 'init' || ++starts > times) return;
-        for (const id of emulators(`again-after-${signal}-${times}.initramfs`)) process.kill(id, signal);
-      },
-    });
-    return [run.ending.kind, starts];
-  };
-  const diesTwice = assert.rejects(
-    signalled('SIGSEGV', 2),
-    isError('vm-qemu-died', /QEMU ended with signal SIGSEGV/),
-  );
-  const ends = await Promise.all([signalled('SIGSEGV', 1), signalled('SIGSTOP', 1)]);
-  assert.deepEqual(ends, [
-    ['finished', 2],
-    ['finished', 2],
-  ]);
-  await diesTwice;
-});
-
-/** @returns the processes that were given a file of this name */
-function emulators(file: string): number[] {
-  const ids = readdirSync('/proc').filter(name => /^\d+$/.test(name));
-  return ids.map(Number).filter(id => {
-    try {
-      return readFileSync(`/proc/${id}/cmdline`, 'latin1').includes(`/${file}\0`);
-    } catch {
-      return false;
-    }
-  });
-}
 
 test('a disk that does not appear is said by the guest', async () => {
   const disk = join(directory, 'disk');

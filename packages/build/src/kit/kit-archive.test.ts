@@ -233,9 +233,12 @@ test('bytes behind the end of an archive are refused', async () => {
 });
 
 test('what the command line names must be a plain file that can be read', async () => {
+  const pipe = join(work, 'pipe');
+  execFileSync('mkfifo', [pipe]);
   for (const [path, says] of [
     [join(work, 'none.tar'), 'no such file or directory'],
     [work, 'it is no plain file'],
+    [pipe, 'it is no plain file'],
   ] as const)
     await assert.rejects(importKit(silentContext(), path), {
       code: 'input-unreadable',

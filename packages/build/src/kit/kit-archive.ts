@@ -5,7 +5,7 @@
  * The file is a tar archive: `kstitch-kit.json`, then `debs/SHA256.deb` for each package that the former names, in its order.
  */
 import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { constants, type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { cacheDirectory } from '@kstitch/host/cache-directory';
 import { fileError, inputError, writeFileAtomically } from '@kstitch/host/files';
@@ -216,7 +216,8 @@ export async function readArchive(
 }
 
 async function openArchive(path: string): Promise<FileHandle> {
-  const file = await open(path).catch((error: unknown) => {
+  // Not waiting for somebody who writes into a pipe.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
     throw inputError(`read '${path}'`, error);
   });
   if ((await file.stat()).isFile()) return file;

@@ -78,7 +78,10 @@ test('placeUnit() does not mind what data say that another unit replaces', () =>
   assert.equal(strong.placement.figures.overridden, 2);
   assert.deepEqual(
     placed(rest).diagnostics.map(d => [d.code, d.place.symbol]),
-    [['run-pre-mismatch', 'banner']],
+    [
+      ['run-pre-mismatch', 'banner'],
+      ['run-pre-mismatch', 'alone'],
+    ],
   );
 });
 

@@ -119,8 +119,7 @@ class UnitPlacer {
     if (candidates === undefined) return;
     if (candidates.length > 1) candidates = candidates.filter(base => this.#fits(atoms, base));
     const base = candidates[0];
-    // Data of that name, and not these: another unit's.
-    const isOther = base !== undefined && anchors.length === 0 && isData(named) && !this.#fits(atoms, base);
+    const isOther = base !== undefined && anchors.length === 0 && this.#isReplaced(named, base);
     if (candidates.length === 1 && base !== undefined && !isOther) {
       this.#setBase(section, base);
       for (const atom of named) if (isWeak(atom)) this.#noteOverridden(atom, base);
@@ -168,6 +167,15 @@ class UnitPlacer {
   /** Whether the bytes there are those of the section: only asked when symbols alone leave a choice. */
   #fits(atoms: readonly Atom[], base: Address): boolean {
     return atoms.every(atom => this.#firstDifference(atom, base + atom.offset) === undefined);
+  }
+
+  /** Whether what stands there under these names is not weak, and other data: another unit's. */
+  #isReplaced(atoms: readonly Atom[], base: Address): boolean {
+    const isStrong = ({ name, offset, entry }: Atom) => !this.#shipped.isWeak(name, base + offset + entry);
+    return (
+      atoms.every(atom => atom.kind === 'object' && isStrong(atom)) &&
+      atoms.some(atom => this.#firstDifference(atom, base + atom.offset) !== undefined)
+    );
   }
 
   #setBase(section: number, base: Address): void {
@@ -437,10 +445,6 @@ class UnitPlacer {
 
 /** Bytes of NOPs that objtool may have given a symbol of their own before a function. */
 const maxPadding = 64;
-
-function isData(atoms: readonly Atom[]): boolean {
-  return atoms.every(({ kind }) => kind === 'object');
-}
 
 function isWeak(atom: Atom): boolean {
   return atom.symbol?.bind === STB.WEAK;

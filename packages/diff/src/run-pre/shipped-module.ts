@@ -17,7 +17,8 @@ export class ShippedModule implements ShippedObject {
   readonly #file: ElfFile;
   readonly #named = new Map<string, Address[]>();
   readonly #ascending: readonly ShippedSymbol[];
-  readonly #globals = new Set<string>();
+  /** STB_* by `name address`. */
+  readonly #binds = new Map<string, number>();
   #sealed: ReadonlySet<Address> | undefined;
   readonly #relocations = new Map<number, ReadonlyMap<number, Relocation>>();
   readonly #ftraceSites: readonly Address[];
@@ -37,7 +38,7 @@ export class ShippedModule implements ShippedObject {
       }
       const address = addressIn(symbol.section.index, Number(symbol.st_value));
       symbols.push({ name: symbol.name, address });
-      if (symbol.bind !== STB.LOCAL) this.#globals.add(`${symbol.name} ${address}`);
+      this.#binds.set(`${symbol.name} ${address}`, symbol.bind);
       const list = this.#named.get(symbol.name);
       if (list === undefined) this.#named.set(symbol.name, [address]);
       else list.push(address);
@@ -89,7 +90,11 @@ export class ShippedModule implements ShippedObject {
   }
 
   isGlobal(name: string, address: Address): boolean {
-    return this.#globals.has(`${name} ${address}`);
+    return (this.#binds.get(`${name} ${address}`) ?? STB.LOCAL) !== STB.LOCAL;
+  }
+
+  isWeak(name: string, address: Address): boolean {
+    return this.#binds.get(`${name} ${address}`) === STB.WEAK;
   }
 
   isFunction(address: Address): boolean {

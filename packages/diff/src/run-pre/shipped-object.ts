@@ -41,6 +41,8 @@ export interface ShippedObject {
   isInit(address: Address): boolean;
   /** @returns whether the symbol of that name at that address is visible outside of its unit */
   isGlobal(name: string, address: Address): boolean;
+  /** @returns whether the symbol of that name at that address would give way to another unit's */
+  isWeak(name: string, address: Address): boolean;
   /** @returns whether code is there */
   isFunction(address: Address): boolean;
   /**

@@ -75,8 +75,16 @@ export class ShippedVmlinux implements ShippedObject {
   }
 
   isGlobal(name: string, address: Address): boolean {
-    const symbol = this.#symbols.named(name).find(candidate => signed(candidate.address) === address);
-    return symbol !== undefined && /[A-Zw]/.test(symbol.type);
+    return /[A-Zw]/.test(this.#typeOf(name, address));
+  }
+
+  isWeak(name: string, address: Address): boolean {
+    return /[VvWw]/.test(this.#typeOf(name, address));
+  }
+
+  /** @returns the letter of kallsyms; empty when there is no such symbol */
+  #typeOf(name: string, address: Address): string {
+    return this.#symbols.named(name).find(each => signed(each.address) === address)?.type ?? '';
   }
 
   isFunction(address: Address): boolean {

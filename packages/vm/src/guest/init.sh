@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Process 1 of kstitch's virtual machines.
 #
-# ttyS0 carries the kernel log and nothing else. ttyS1 carries what is said here: lines `@NONCE KIND …` are for kstitch
-# (console.ts reads them), all other lines are what the script of this run prints.
+# ttyS0 carries the kernel log and nothing else. ttyS1 carries what is said here: lines `@NONCE KIND … @NONCE` are for
+# kstitch (guest-channel.ts reads them), all other lines are what the script of this run prints.
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
 /bin/busybox mount -t devtmpfs dev /dev
@@ -18,16 +18,16 @@ stty -F /dev/ttyS1 raw -opost -echo
 exec >&9 2>&9
 
 # emit KIND REST…: one line for kstitch. The line break before it ends whatever a script left unfinished. The end of a child
-# interrupts a write to a terminal, and ash does not write again (setsignal() of shell/ash.c: SIGCHLD is caught, without
-# SA_RESTART).
+# interrupts a write to a terminal, and ash does not go on with it (setsignal() of shell/ash.c: SIGCHLD is caught, without
+# SA_RESTART): then all of it is said again, and what came of the first try has no end.
 emit() {
-	until printf '\n@%s %s\n' "$NONCE" "$*" >&9; do :; done
+	until printf '\n@%s %s @%s\n' "$NONCE" "$*" "$NONCE" >&9; do :; done
 }
 
-# text KEY: standard input, line by line.
+# text KEY: standard input, line by line, of each as much as fits into a frame.
 text() {
 	while IFS= read -r line || [ -n "$line" ]; do
-		emit "text $1 $line"
+		emit "text $1 $(printf '%.1000s' "$line")"
 	done
 }
 
