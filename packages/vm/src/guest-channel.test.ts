@@ -36,6 +36,21 @@ test('values may stand behind the kind at once', () => {
   assert.equal(numberIn(frames[0], 'bytes'), 10);
 });
 
+test('a part of a frame is none, and a frame that came twice is one', () => {
+  const whole = '@abc reproducer bare status=137 @abc';
+  const lines = ['@abc reproducer bare status=13', whole, '@abc step b @abc', '', '@abc step b @abc', whole];
+  const { frames, output } = read([Buffer.from(`${lines.join('\n')}\n`)]);
+  assert.deepEqual(
+    frames.map(({ kind, name, rest }) => [kind, name, rest]),
+    [
+      ['reproducer', 'bare', 'status=137'],
+      ['step', 'b', ''],
+      ['reproducer', 'bare', 'status=137'],
+    ],
+  );
+  assert.deepEqual(output, []);
+});
+
 test('however the bytes are cut, the result is the same', () => {
   const bytes = Buffer.from(text);
   const expected = read([bytes]);
