@@ -148,7 +148,7 @@ const shared = `#!/bin/bash
 export PATH=/kmod:/bin
 kstitch() { node /kstitch/packages/cli/src/main.ts "$@" --json 2> /dev/null; }
 # value KEY FILE: the first text of that name
-value() { sed -n 's/^ *"'"$1"'": "\\(.*\\)",\\{0,1\\}$/\\1/p' "$2" | head -n 1; }
+value() { sed -n '/^ *"'"$1"'": "/{s/^[^:]*: "\\(.*\\)",\\{0,1\\}$/\\1/p;q}' "$2"; }
 `;
 
 /**
