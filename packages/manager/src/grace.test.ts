@@ -1,5 +1,7 @@
 /** How long load and unload wait before they remove a livepatch that is disabled. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { missingCompiler } from '@kstitch/testkit/compile';
 import { countWaits, recordEarlier } from './fixture-grace.ts';
@@ -47,6 +49,28 @@ for (const [when, later, wanted] of [
     await assert.rejects(work, { code: 'load-name-taken' });
     assert.equal(waits.length, wanted);
     assert.ok(waits.every(seconds => seconds > 0.9));
+  });
+
+for (const [what, uptime] of [
+  ['the clock of the day was set forward since', 29],
+  ['an older version wrote when, by the clock of the day alone', undefined],
+] as const)
+  test(`unload: the grace time of one that is disabled is waited for where ${what}`, async t => {
+    const manager = await heldOnTo(t, 'disabled');
+    recordEarlier(manager, reversed);
+    writeFileSync(join(manager.machine.root, 'proc/uptime'), '30.00 0.00\n');
+    const [line] = manager.journal.read().entries;
+    writeFileSync(manager.journal.path, `${JSON.stringify({ ...line, uptime })}\n`);
+    const { context, waits } = countWaits();
+    await unloadLivepatch(context, manager, {
+      name: ext4Name,
+      timeoutSeconds: 5,
+      graceSeconds: 2,
+      keep: false,
+    });
+    assert.equal(waits.length, 1);
+    const whole = uptime === undefined ? 2 : 1;
+    assert.ok(waits.every(seconds => seconds > whole - 0.1));
   });
 
 for (const [what, tree, wanted] of [

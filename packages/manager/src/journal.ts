@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileError, makeDirectoryDurablySync, syncDirectory } from '@kstitch/host/files';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
+import { readUptime } from './kernel-identity.ts';
 import { limits } from './limits.ts';
 import { Machine } from './machine.ts';
 
@@ -24,6 +25,8 @@ export const aboutBoots: readonly Action[] = ['install', 'uninstall', 'boot'];
 export interface JournalEntry {
   /** ISO 8601, UTC. */
   readonly at: string;
+  /** Seconds since boot, which no set clock changes; older versions did not write it. */
+  readonly uptime?: number;
   /** The boot it happened in. */
   readonly boot: string;
   readonly kernel: string;
@@ -61,8 +64,11 @@ export interface JournalText {
 
 export class Journal {
   readonly path: string;
+  readonly #machine: Machine;
 
-  constructor(stateDirectory: string) {
+  /** @param machine - whose actions are written down */
+  constructor(stateDirectory: string, machine: Machine = new Machine()) {
+    this.#machine = machine;
     this.path = join(stateDirectory, 'journal');
   }
 
@@ -78,6 +84,11 @@ export class Journal {
       else entries.push(entry);
     }
     return { entries, damagedLines };
+  }
+
+  /** @returns when a line is written, as far as the line tells */
+  now(): Pick<JournalEntry, 'at'> & { readonly uptime: number } {
+    return { at: new Date().toISOString(), uptime: readUptime(this.#machine) };
   }
 
   /**
@@ -143,7 +154,7 @@ export function beginAction(
   diagnostics: Diagnostic[],
   target?: string,
 ): JournalAction {
-  const entry = entryWriter(kernel, action, livepatch, target);
+  const entry = entryWriter(journal, kernel, action, livepatch, target);
   if (action === 'unload' || action === 'uninstall') journal.appendIfPossible(entry('begin'), diagnostics);
   else journal.append(entry('begin'));
   return {
@@ -161,14 +172,21 @@ export function recordEvent(
   result: string,
   notes: readonly string[] = [],
 ): void {
-  journal.appendIfPossible(entryWriter(kernel, action, livepatch)('end', result, notes), diagnostics);
+  const entry = entryWriter(journal, kernel, action, livepatch);
+  journal.appendIfPossible(entry('end', result, notes), diagnostics);
 }
 
 /** @returns what makes the lines of one action */
-function entryWriter(kernel: JournalKernel, action: Action, livepatch: string, target?: string) {
+function entryWriter(
+  journal: Journal,
+  kernel: JournalKernel,
+  action: Action,
+  livepatch: string,
+  target?: string,
+) {
   const id = randomBytes(4).toString('hex');
   return (phase: JournalEntry['phase'], result?: string, notes: readonly string[] = []): JournalEntry => ({
-    at: new Date().toISOString(),
+    ...journal.now(),
     boot: kernel.bootId,
     kernel: kernel.release,
     action,
@@ -200,7 +218,7 @@ function parseEntry(line: string): JournalEntry | undefined {
     return undefined;
   }
   if (typeof value !== 'object' || value === null) return undefined;
-  const { at, boot, kernel, action, livepatch, target, id, phase, result, notes } = value as Record<
+  const { at, uptime, boot, kernel, action, livepatch, target, id, phase, result, notes } = value as Record<
     string,
     unknown
   >;
@@ -210,6 +228,7 @@ function parseEntry(line: string): JournalEntry | undefined {
   if (Number.isNaN(Date.parse(String(at)))) return undefined;
   return {
     at: String(at),
+    ...(typeof uptime === 'number' ? { uptime } : {}),
     boot: String(boot),
     kernel: String(kernel),
     action: action as Action,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
@@ -8,17 +8,17 @@ import { beginAction } from './journal.ts';
 import { alone, disabledAt } from './manager.ts';
 
 test('the grace time counts from when the livepatch was disabled, in this boot, by whatever action', t => {
-  const { journal, kernel } = recordedManager(t, 'bare');
+  const { machine, journal, kernel } = recordedManager(t, 'bare');
   const of = (name: string) => disabledAt(journal.read().entries, kernel.bootId, name);
   beginAction(journal, { ...kernel, bootId: 'earlier' }, 'unload', 'a', []).step('disabled');
   assert.equal(of('a'), undefined);
   beginAction(journal, kernel, 'unload', 'a', []).step('disabled');
+  writeFileSync(join(machine.root, 'proc/uptime'), '60.25 0.00\n');
   beginAction(journal, kernel, 'load', 'b', []).end('reversed');
   beginAction(journal, kernel, 'load', 'c', []).end('attested');
-  const at = (name: string) =>
-    Date.parse(journal.read().entries.findLast(({ livepatch }) => livepatch === name)?.at ?? '');
-  assert.equal(of('a'), at('a'));
-  assert.equal(of('b'), at('b'));
+  const at = (name: string) => journal.read().entries.findLast(({ livepatch }) => livepatch === name)?.uptime;
+  assert.deepEqual([of('a'), at('a')], [28.73, 28.73]);
+  assert.deepEqual([of('b'), at('b')], [60.25, 60.25]);
   assert.equal(of('c'), undefined);
 });
 

@@ -28,7 +28,7 @@ export function openManager(machine: Machine = new Machine(), directory: string 
     machine,
     kernel,
     stateDirectory: directory,
-    journal: new Journal(directory),
+    journal: new Journal(directory, machine),
     store: new Store(directory, kernel.release),
   };
 }
@@ -75,7 +75,7 @@ function closeInterrupted({ diagnostics }: Context, manager: Manager): void {
     journal.appendIfPossible(
       {
         ...entry,
-        at: new Date().toISOString(),
+        ...journal.now(),
         phase: 'end',
         result: 'interrupted',
         notes: [`found later: ${findState(manager, entry)}`],
@@ -92,8 +92,8 @@ function findState({ machine, stateDirectory: directory }: Manager, entry: Journ
 }
 
 /**
- * @returns when the livepatch was disabled, in milliseconds since 1970; undefined when nobody knows: anything that was done with it
- *   later, or that the journal does not tell the end of, may have put it into force again
+ * @returns when the livepatch was disabled, in seconds since boot; undefined when nobody knows: anything that was done with it later,
+ *   or that the journal does not tell the end of, may have put it into force again
  */
 export function disabledAt(
   entries: readonly JournalEntry[],
@@ -103,5 +103,5 @@ export function disabledAt(
   const last = entries.findLast(
     ({ boot, livepatch, action }) => boot === bootId && livepatch === name && !aboutBoots.includes(action),
   );
-  return last?.result === 'disabled' || last?.result === 'reversed' ? Date.parse(last.at) : undefined;
+  return last?.result === 'disabled' || last?.result === 'reversed' ? last.uptime : undefined;
 }

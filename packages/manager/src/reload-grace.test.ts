@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { missingCompiler } from '@kstitch/testkit/compile';
-import { countWaits, recordEarlier } from './fixture-grace.ts';
+import { countUptime, countWaits, recordEarlier } from './fixture-grace.ts';
 import { ext4Name, standIn } from './fixture-machine.ts';
 import { loopLine, patchedModule, reload } from './fixture-patched-module.ts';
 import { times } from './limits.ts';
@@ -30,6 +30,7 @@ test('a time that was before the last load is none: the grace time begins now, o
     { action: 'load', phase: 'end', result: 'attested' },
     { action: 'reload', phase: 'begin' },
   );
+  countUptime(t, machine.manager.machine);
   machine.disable();
   busyOnce(t, machine.manager.machine);
   const { context, waits } = countWaits();
@@ -53,6 +54,7 @@ test('a livepatch whose time is known has waited already', { skip }, async t => 
 
 test('the grace time goes on while the module is loaded', { skip }, async t => {
   const { manager } = await patchedModule(t);
+  countUptime(t, manager.machine);
   standIn(
     t,
     'modprobe',
@@ -65,6 +67,7 @@ test('the grace time goes on while the module is loaded', { skip }, async t => {
 
 test('a task that leaves the livepatch after the grace time is waited for', { skip }, async t => {
   const { manager, calls } = await patchedModule(t);
+  countUptime(t, manager.machine);
   t.mock.property(adjustable, 'stuck', 1);
   busyOnce(t, manager.machine);
   const { context, waits } = countWaits();

@@ -75,7 +75,7 @@ export async function reloadTarget(
         const begin = phase !== 'disabling';
         await disableLivepatch(context, manager, { name: livepatch, timeoutSeconds }, action, begin);
         outOfForce = true;
-        disabled = Date.now();
+        disabled = readUptime(manager.machine);
         action.step(reloadSteps.disabled);
       }
       if (reloaded) action.step(reloadSteps.targetLoaded);
@@ -151,7 +151,7 @@ async function putBack(
   { timeoutSeconds, graceSeconds }: ReloadRequest,
   action: JournalAction,
   /** Fixed here where nobody knows it: each look would begin the grace time anew. */
-  disabled: number = Date.now(),
+  disabled: number = readUptime(manager.machine),
 ): Promise<Attestation | undefined> {
   const fail = (notes: readonly string[], cause?: unknown) =>
     new KstitchError('reload-not-restored', `reload '${target}': '${livepatch}' could not be put back`, {

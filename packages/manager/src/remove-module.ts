@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
 import { KstitchError } from '@kstitch/report/error';
+import { readUptime } from './kernel-identity.ts';
 import { times } from './limits.ts';
 import type { Manager } from './manager.ts';
 import { readLivepatch } from './read-livepatches.ts';
@@ -22,18 +23,17 @@ export interface Removal {
 export interface RemovalRequest {
   readonly name: string;
   readonly graceSeconds: number;
-  /** When it was disabled, milliseconds since 1970; undefined when nobody knows: the grace time begins now. */
+  /** When it was disabled, in seconds since boot; undefined when nobody knows: the grace time begins now. */
   readonly disabledAt: number | undefined;
 }
 
 export async function removeModule(
   context: Context,
   { machine, store }: Manager,
-  { name, graceSeconds, disabledAt = Date.now() }: RemovalRequest,
+  { name, graceSeconds, disabledAt = readUptime(machine) }: RemovalRequest,
 ): Promise<Removal> {
   const began = performance.now();
-  // The clock may have been set back since: longer than the whole of it is not waited.
-  const rest = Math.min(disabledAt / 1000 + graceSeconds - Date.now() / 1000, graceSeconds);
+  const rest = disabledAt + graceSeconds - readUptime(machine);
   const bundle = await store.bundle(name);
   if (bundle === undefined)
     return leave('kstitch did not load it, so that it is not known whether it may be removed');

@@ -4,6 +4,7 @@ import { diagnostic } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { tellBlockers } from './explain.ts';
 import { beginAction, type JournalAction } from './journal.ts';
+import { readUptime } from './kernel-identity.ts';
 import { times } from './limits.ts';
 import { alone, disabledAt, type Manager } from './manager.ts';
 import { livepatchFolder, readLivepatch, readLivepatches, readPhase } from './read-livepatches.ts';
@@ -65,7 +66,7 @@ export async function unloadLivepatch(
         action,
         found.phase !== 'disabling',
       );
-      since = Date.now();
+      since = readUptime(machine);
       action.step('disabled');
     }
 
