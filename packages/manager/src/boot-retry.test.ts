@@ -17,7 +17,7 @@ import {
   recordOf,
   standIn,
 } from './fixture-machine.ts';
-import { beginAction } from './journal.ts';
+import { type Action, beginAction } from './journal.ts';
 import type { Manager } from './manager.ts';
 
 const skip = missingCompiler;
@@ -154,6 +154,32 @@ test('killed while it waits, status is 12 once the second try is long due, whate
   controller.abort(interrupted);
   await assert.rejects(booted);
 });
+
+for (const [what, health, ...lines] of [
+  ['loaded and unloaded by hand', 'installed but not active', ['load', 'attested'], ['unload', 'removed']],
+  [
+    'uninstalled and installed anew',
+    'installed but not active',
+    ['uninstall', 'uninstalled'],
+    ['install', 'installed'],
+  ],
+  ['loaded by hand, in vain too', 'transition stuck', ['load', 'reversed']],
+] as const)
+  for (const ended of ['once more', 'load-timed-out'])
+    test(`after the boot ended with '${ended}' it is ${what}: ${health}`, { skip }, async t => {
+      const manager = await installedOn(t, 'bare');
+      const act = (action: Action, result: string, notes?: readonly string[]) =>
+        beginAction(manager.journal, manager.kernel, action, ext4Name, []).end(result, notes);
+      act('load', 'reversed');
+      act('boot', ended, ['at 2026-01-01T00:00:00.000Z, 700 s after the kernel began']);
+      setUptime(manager, 9000);
+      assert.equal((await tell(manager)).health, 'transition stuck');
+      for (const [action, result] of lines) act(action, result);
+      const told = await tell(manager);
+      assert.equal(told.health, health);
+      const [action, result] = lines.at(-1) ?? [];
+      assert.equal(told.reasons[0] === `since the boot: ${action} (${result})`, lines.length > 1);
+    });
 
 test('what never began is not called stuck when its second try does not come', { skip }, async t => {
   const manager = await installedOn(t, 'bare', 'ext4', { ...late, 'proc/meminfo': 'MemAvailable: 1 kB\n' });

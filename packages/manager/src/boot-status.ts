@@ -1,6 +1,6 @@
 /** Whether the running kernel has what is installed for it, and if not, why. */
 import { type Guard, hasTripped, Installed, type InstalledEntry, whyTripped } from './installed.ts';
-import { findUnfinished, type JournalEntry } from './journal.ts';
+import { type Action, findUnfinished, type JournalEntry } from './journal.ts';
 import { readUptime } from './kernel-identity.ts';
 import { readKillSwitch } from './kill-switch.ts';
 import { times } from './limits.ts';
@@ -68,15 +68,16 @@ export function readBootStatus(
     last?.result === bootResults.again &&
     hasMissed(machine, last.notes?.[0] ?? '') &&
     !findUnfinished(own, kernel.bootId).some(({ action }) => action === 'load');
+  const later = last && own.slice(own.indexOf(last) + 1).findLast(settles);
   const boot: BootStatus = {
     installed: entry,
     active,
-    reasons: active ? [] : whyNotActive(entry, tripped ? found : undefined, switchedOff, last, missed),
+    reasons: active ? [] : whyNotActive(entry, tripped ? found : undefined, switchedOff, last, missed, later),
     switchedOff,
     guard: found === undefined || state === undefined ? null : { ...found, state },
     others,
   };
-  return { boot, health: judge(boot, own, last?.result, missed) };
+  return { boot, health: judge(boot, own, last?.result, missed, later) };
 }
 
 function judge(
@@ -84,13 +85,24 @@ function judge(
   own: readonly JournalEntry[],
   last: string | undefined,
   missed: boolean,
+  later: JournalEntry | undefined,
 ): BootHealth {
   // Also when it was loaded by hand: the next boot will not have it.
   if (guard?.state === 'tripped') return 'guard tripped';
   if (active) return 'well';
+  if (later !== undefined) return 'installed but not active';
   const noSecond = missed || last === 'interrupted' || last === 'load-name-taken';
   if (last === 'load-timed-out' || (noSecond && firstTimedOut(own))) return 'transition stuck';
   return 'installed but not active';
+}
+
+/** How a load ends whose transition did not; `interrupted`: nobody saw how. */
+const undecided: readonly (string | undefined)[] = ['reversed', 'being reversed', 'interrupted'];
+const settling: readonly Action[] = ['load', 'unload', 'install', 'uninstall'];
+
+/** Whether what the boot left open is decided by it: somebody took it into their hands. */
+function settles({ action, phase, result }: JournalEntry): boolean {
+  return phase === 'end' && settling.includes(action) && !undecided.includes(result);
 }
 
 /** Whether the try before the one that was to come ended so; the machine may also not have allowed it. */
@@ -108,9 +120,11 @@ function whyNotActive(
   switchedOff: string | null,
   last: JournalEntry | undefined,
   missed: boolean,
+  later: JournalEntry | undefined,
 ): string[] {
   if (tripped !== undefined) return [`left out: ${whyTripped(tripped)}`];
   const words = [...(last?.notes ?? [])];
+  const since = later && [`since the boot: ${later.action} (${later.result ?? later.phase})`];
   switch (last?.result) {
     case undefined:
       if (switchedOff !== null) return [`switched off: ${switchedOff}`];
@@ -123,9 +137,9 @@ function whyNotActive(
       return ['it was loaded at boot, and taken out since'];
     case bootResults.again:
       return missed
-        ? [`it was to be tried once more ${words[0] ?? ''}, and was not`, ...words.slice(1)]
+        ? (since ?? [`it was to be tried once more ${words[0] ?? ''}, and was not`, ...words.slice(1)])
         : [`it is tried once more ${words[0] ?? ''}`, ...words.slice(1)];
     default:
-      return words;
+      return since ?? words;
   }
 }
