@@ -121,11 +121,14 @@ export async function failure(work: Promise<unknown>): Promise<KstitchError> {
 }
 
 /** The machine is as it should be, and nothing is left to do. */
-export async function assertRestored({ machine, journal, kernel, ...rest }: Manager): Promise<void> {
+export async function assertRestored(
+  { machine, journal, kernel, ...rest }: Manager,
+  result = 'restored',
+): Promise<void> {
   assert.equal(readLivepatch(machine, ext4Name)?.phase, 'active');
   assert.ok(readModules(machine).some(({ name }) => name === 'loop'));
   const { entries } = journal.read();
-  assert.deepEqual([entries.at(-1)?.action, entries.at(-1)?.result], ['reload', 'restored']);
+  assert.deepEqual([entries.at(-1)?.action, entries.at(-1)?.result], ['reload', result]);
   assert.equal(findUnfinishedReload(machine, entries, kernel.bootId), undefined);
   assert.equal((await readStatus({ machine, journal, kernel, ...rest })).health, 'well');
 }

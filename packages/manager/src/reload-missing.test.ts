@@ -59,10 +59,13 @@ test('a module that somebody removed, and that the kernel refuses, is loaded aga
 
 test('one that the kernel takes is loaded, and no fix withdrawn', { skip }, async t => {
   const { manager, calls, removeTarget } = await patchedModule(t);
+  beginAction(manager.journal, manager.kernel, 'load', ext4Name, []).end('attested');
+  const since = manager.journal.read().entries.at(-1)?.at;
   removeTarget();
   assert.equal((await reload(manager, unasked)).inactiveSeconds, 0);
   assert.deepEqual(calls(), ['modprobe loop']);
-  await assertRestored(manager);
+  await assertRestored(manager, 'target only');
+  assert.equal((await readStatus(manager)).livepatches[0]?.since, since);
 });
 
 test('one that no livepatch patches is not loaded', { skip }, async t => {
@@ -90,7 +93,7 @@ test('a module that a killed run left out while the fix is in force is told, and
   );
   await reload(manager, unasked);
   assert.deepEqual(calls(), ['modprobe loop']);
-  await assertRestored(manager);
+  await assertRestored(manager, 'target only');
 });
 
 test('another livepatch that took its place is the one that the plan is about', { skip }, async t => {

@@ -17,7 +17,7 @@ import { alone, disabledAt, type Manager } from './manager.ts';
 import { planReload, type ReloadPlan } from './plan-reload.ts';
 import { isModuleLoaded, readLivepatch, readPhase } from './read-livepatches.ts';
 import { removeModule, systemPath } from './remove-module.ts';
-import { findUnfinishedReload, reloadSteps } from './unfinished-reload.ts';
+import { findUnfinishedReload, reloadSteps, targetOnly } from './unfinished-reload.ts';
 import { disableLivepatch } from './unload.ts';
 
 export interface ReloadRequest {
@@ -118,7 +118,7 @@ async function loadMissing(
     if (!(error instanceof KstitchError) || error.code !== 'host-tool-failed') throw error;
     return false;
   }
-  recordEvent(manager, 'reload', livepatch, diagnostics, 'restored', [`only '${target}' was not loaded`]);
+  recordEvent(manager, 'reload', livepatch, diagnostics, targetOnly, [`only '${target}' was not loaded`]);
   return true;
 }
 

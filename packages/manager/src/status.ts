@@ -8,7 +8,7 @@ import { aboutBoots, findUnfinished, type JournalEntry } from './journal.ts';
 import { times } from './limits.ts';
 import type { Manager } from './manager.ts';
 import { type LoadedLivepatch, readLivepatches } from './read-livepatches.ts';
-import { findUnfinishedReload, type UnfinishedReload } from './unfinished-reload.ts';
+import { findUnfinishedReload, targetOnly, type UnfinishedReload } from './unfinished-reload.ts';
 
 export interface LivepatchStatus extends LoadedLivepatch {
   /** Whether kstitch loaded it and knows what is in it. */
@@ -55,7 +55,8 @@ export async function readStatus(manager: Manager): Promise<MachineStatus> {
     readLivepatches(machine).map(async (livepatch): Promise<LivepatchStatus> => {
       const bundle = await store.bundle(livepatch.name);
       const own = ofBoot.filter(
-        entry => entry.livepatch === livepatch.name && !aboutBoots.includes(entry.action),
+        ({ livepatch: name, action, result }) =>
+          name === livepatch.name && !aboutBoots.includes(action) && result !== targetOnly,
       );
       return {
         ...livepatch,

@@ -26,8 +26,16 @@ export const reloadSteps = {
   targetLoaded: 'target loaded',
 } as const;
 
-/** How a reload ends that leaves nothing to do; the last two leave the livepatch in force. */
-const settled: readonly (string | undefined)[] = ['restored', 'unload-timed-out', 'unload-reversed'];
+/** How a reload ends that loaded a missing module, and touched no livepatch. */
+export const targetOnly = 'target only';
+
+/** How a reload ends that leaves nothing to do; all but the first leave the livepatch in force. */
+const settled: readonly (string | undefined)[] = [
+  'restored',
+  'unload-timed-out',
+  'unload-reversed',
+  targetOnly,
+];
 
 /** How a load ends that put a livepatch into force. */
 const inForce: readonly (string | undefined)[] = ['attested', 'shadowed', 'waiting', 'sysfs only', 'active'];
