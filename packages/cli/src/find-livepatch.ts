@@ -9,6 +9,11 @@ import { inputKinds, readInput, readInputText } from './input-file.ts';
 /** What is to be done with it; for messages. */
 type Verb = 'load' | 'install';
 
+/** @returns whether it is looked for in the store: neither a path, nor a file of another kind that is told to be one */
+export function isStoredName(livepatch: string): boolean {
+  return !/\.(?:ko|json|patch|diff)$/.test(livepatch) && !livepatch.includes('/');
+}
+
 /**
  * @param livepatch - as typed: the module's path, or the name of one in the running kernel's store
  * @throws KstitchError - `load-source-patch`, `livepatch-half`, `livepatch-unknown`, `input-*`
@@ -33,7 +38,7 @@ export async function findLivepatch(
     throw new KstitchError('livepatch-half', `${verb} '${livepatch}': it is a record, and no module`, {
       help: `give the module: kstitch ${verb} ${livepatch.replace(/json$/, 'ko')}`,
     });
-  if (livepatch.endsWith('.ko') || livepatch.includes('/')) return await readFiles(verb, livepatch, signal);
+  if (!isStoredName(livepatch)) return await readFiles(verb, livepatch, signal);
   const files = isLivepatchName(livepatch) ? manager.store.read(livepatch) : undefined;
   if (files !== undefined) return files;
   const [elsewhere] =

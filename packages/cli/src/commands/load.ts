@@ -4,7 +4,7 @@ import { KstitchError } from '@kstitch/report/error';
 import type { Look } from '@kstitch/report/render-text';
 import type { Command } from 'commander';
 import { finish, graceDefault, livepatchName, type Run, wholeNumber } from '../command-line.ts';
-import { findLivepatch } from '../find-livepatch.ts';
+import { findLivepatch, isStoredName } from '../find-livepatch.ts';
 import { mindRoot } from '../mind-root.ts';
 import { type CommonOptions, fields, paragraphs, type Shell, section } from '../run-command.ts';
 
@@ -57,6 +57,8 @@ export function addLoad(program: Command, run: Run): void {
       const { readConfig } = await import('@kstitch/manager/config');
       const manager = openManager();
       const { force } = options;
+      // A name is looked for in the state folder, and others have none but their own.
+      if (isStoredName(livepatch)) mindRoot('load');
       const files = await findLivepatch(manager, 'load', livepatch, context.signal);
       if (options.dryRun !== true) mindRoot('load');
       const result = await loadLivepatch(context, manager, {

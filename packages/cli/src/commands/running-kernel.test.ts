@@ -115,6 +115,8 @@ test('who is not root is told before anything else, and may look at what loading
   };
   for (const words of [
     ['load', file],
+    ['load', 'kstitch_x'],
+    ['load', 'kstitch_x', '--dry-run'],
     ['unload', 'kstitch_x'],
     ['reload-target', 'loop'],
     ['install', file],
