@@ -36,7 +36,7 @@ export async function findLivepatch(
   }
   if (livepatch.endsWith('.json'))
     throw new KstitchError('livepatch-half', `${verb} '${livepatch}': it is a record, and no module`, {
-      help: `give the module: kstitch ${verb} ${livepatch.replace(/json$/, 'ko')}`,
+      help: `give the module: kstitch ${verb} ${livepatch.replace(/(?:\.proof)?\.json$/, '.ko')}`,
     });
   if (!isStoredName(livepatch)) return await readFiles(verb, livepatch, signal);
   const files = isLivepatchName(livepatch) ? manager.store.read(livepatch) : undefined;

@@ -74,6 +74,7 @@ test('what was typed wrong is said to be, by the name of the command', t => {
     "load 'out/x.json': it is a record, and no module",
     'give the module: kstitch load out/x.ko',
   ]);
+  assert.equal(typed('load', 'out/x.proof.json')[3], 'give the module: kstitch load out/x.ko');
   assert.deepEqual(typed('install', 'x.patch').slice(2), [
     "install 'x.patch': it is a patch of the source, the kernel loads modules",
     'build a livepatch of it: kstitch build x.patch --kernel RELEASE',
