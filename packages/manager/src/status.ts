@@ -5,6 +5,7 @@ import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import { type Attestation, attest } from './attest.ts';
 import { type BootHealth, type BootStatus, readBootStatus } from './boot-status.ts';
 import { aboutBoots, findUnfinished, type JournalEntry } from './journal.ts';
+import { readUptime } from './kernel-identity.ts';
 import { times } from './limits.ts';
 import type { Manager } from './manager.ts';
 import { type LoadedLivepatch, readLivepatches } from './read-livepatches.ts';
@@ -51,13 +52,15 @@ export async function readStatus(manager: Manager): Promise<MachineStatus> {
   const { machine, kernel, journal, store } = manager;
   const { entries, damagedLines } = journal.read();
   const ofBoot = entries.filter(({ boot }) => boot === kernel.bootId);
+  const actionsOn = (name: string) =>
+    ofBoot.filter(
+      ({ livepatch, action, result }) =>
+        livepatch === name && !aboutBoots.includes(action) && result !== targetOnly,
+    );
   const livepatches = await Promise.all(
     readLivepatches(machine).map(async (livepatch): Promise<LivepatchStatus> => {
       const bundle = await store.bundle(livepatch.name);
-      const own = ofBoot.filter(
-        ({ livepatch: name, action, result }) =>
-          name === livepatch.name && !aboutBoots.includes(action) && result !== targetOnly,
-      );
+      const own = actionsOn(livepatch.name);
       return {
         ...livepatch,
         known: bundle !== undefined,
@@ -69,10 +72,16 @@ export async function readStatus(manager: Manager): Promise<MachineStatus> {
       };
     }),
   );
+  const now = readUptime(machine);
+  const stuck = livepatches.some(({ name, phase }) => {
+    const began = actionsOn(name).at(-1)?.uptime;
+    const isLong = began === undefined || now - began > times.stuck;
+    return (phase === 'enabling' || phase === 'disabling') && isLong;
+  });
   const reload = findUnfinishedReload(machine, entries, kernel.bootId);
   const { boot, health } = readBootStatus(manager, ofBoot);
   return {
-    health: judgeHealth(livepatches, reload, health),
+    health: judgeHealth(livepatches, stuck, reload, health),
     boot,
     livepatches,
     unfinished: findUnfinished(entries, kernel.bootId),
@@ -132,14 +141,10 @@ export function tellUnknown({ health }: MachineStatus | PublicStatus): Diagnosti
 
 function judgeHealth(
   livepatches: readonly LivepatchStatus[],
+  stuck: boolean,
   reload: UnfinishedReload | undefined,
   boot: BootHealth,
 ): Health {
-  const stuck = livepatches.some(
-    ({ phase, since }) =>
-      (phase === 'enabling' || phase === 'disabling') &&
-      (since === undefined || Date.now() - Date.parse(since) > times.stuck * 1000),
-  );
   if (stuck) return 'transition stuck';
   if (reload?.withdrawn === true) return 'fix withdrawn';
   return livepatches.some(({ forced }) => forced) ? 'reboot needed' : boot;
