@@ -77,7 +77,8 @@ test('the state folder and the lock are for their owner; a folder that others ma
   rmSync(stateDirectory, { recursive: true });
   const tell = async () => {
     const context = silentContext();
-    await alone(context, manager, async () => {});
+    // As a boot with a second try does.
+    for (let time = 0; time < 2; time++) await alone(context, manager, async () => {});
     return context.diagnostics.map(({ code }) => code);
   };
   assert.deepEqual(await tell(), []);

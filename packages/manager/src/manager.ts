@@ -45,7 +45,8 @@ export async function alone<T>(
   work: (entries: readonly JournalEntry[]) => Promise<T>,
 ): Promise<T> {
   await makeDirectoryDurably(manager.stateDirectory, 0o700);
-  context.diagnostics.push(...tellOpen(manager.stateDirectory));
+  if (!context.diagnostics.some(({ code }) => code === 'state-open'))
+    context.diagnostics.push(...tellOpen(manager.stateDirectory));
   return await withLock(
     context,
     'livepatches',
