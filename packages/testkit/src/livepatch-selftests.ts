@@ -61,33 +61,34 @@ export async function runSelftests(
   const kmod = await unpackKmod(directory);
   const path = `${loader === 'kstitch' ? '/instead:' : ''}/kmod:/bin`;
   const scripts = (await readdir(tests)).filter(name => /^test-.*\.sh$/.test(name)).toSorted();
-  const { status, output, log } = await runWithKstitch(join(directory, '.'), {
-    release,
-    programs: [...programs, ...kmod.programs],
-    folders: { selftests: tests, kmod: kmod.names, 'lib/x86_64-linux-gnu': kmod.libraries },
-    files: { '/instead/insmod': Buffer.from(insmod), '/instead/rmmod': Buffer.from(rmmod) },
-    script: `
-      chmod 755 /root/k/instead/*
-      for script in ${scripts.join(' ')}; do
-        output=$(KDIR=/selftests PATH=${path} chroot /root/k /bin/bash -c "cd /selftests && exec ./$script" 2>&1); status=$?
-        printf '@answer %s %s\\n%s\\n' "$script" "$status" "$output"
-      done
-      printf '@answer kstitch 0\\n'
-      cat /root/k/kstitch.log
-    `,
-    timeoutSeconds: 1800,
-  });
-  if (status !== 0 && loader === 'kstitch') throw new Error(`the guest ended with status ${status}\n${log}`);
-  const answers = readAnswers(output, log);
-  return {
-    results: scripts.map(script => ({
-      script,
-      status: answers.statusOf(script),
-      lines: answers.lines(script),
-    })),
-    kstitch: loader === 'kstitch' ? answers.lines('kstitch') : [],
-    log,
-  };
+  const results: SelftestResult[] = [];
+  const kstitch: string[] = [];
+  const logs: string[] = [];
+  // Each in a boot of its own: what one leaves behind when it fails is not in the way of the next.
+  for (const script of scripts) {
+    const { status, output, log } = await runWithKstitch(directory, {
+      release,
+      programs: [...programs, ...kmod.programs],
+      folders: { selftests: tests, kmod: kmod.names, 'lib/x86_64-linux-gnu': kmod.libraries },
+      files: { '/instead/insmod': Buffer.from(insmod), '/instead/rmmod': Buffer.from(rmmod) },
+      // Into a file: a pipe would be open for as long as a process that the script has left behind.
+      script: `
+        chmod 755 /root/k/instead/*
+        KDIR=/selftests PATH=${path} chroot /root/k /bin/bash -c "cd /selftests && exec ./${script}" > /tmp/said 2>&1
+        printf '@answer script %s\\n' $?
+        cat /tmp/said
+        printf '@answer kstitch 0\\n'
+        [ ! -e /root/k/kstitch.log ] || cat /root/k/kstitch.log
+      `,
+      timeoutSeconds: 1800,
+    });
+    if (status !== 0) throw new Error(`the guest ended with status ${status}\n${log}`);
+    const answers = readAnswers(output, log);
+    results.push({ script, status: answers.statusOf('script'), lines: answers.lines('script') });
+    kstitch.push(...answers.lines('kstitch').filter(line => line !== ''));
+    logs.push(log);
+  }
+  return { results, kstitch, log: logs.join('\n') };
 }
 
 /** insmod, rmmod and modinfo as the scripts expect them, whose words they compare: from kmod, which busybox's are not. */
