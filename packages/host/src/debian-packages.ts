@@ -59,7 +59,7 @@ export const requiredPackages = [
     name: 'coreutils',
     why: 'runs pipelines',
     purposes: ['archive', 'kit', 'build'],
-    tools: ['cat', 'chroot', 'cp', 'env', 'printf', 'true'],
+    tools: ['cat', 'chroot', 'cp', 'env', 'mkfifo', 'printf', 'true'],
   },
   {
     name: 'ca-certificates',
