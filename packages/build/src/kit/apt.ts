@@ -126,7 +126,8 @@ export class Apt {
         `read the package lists: apt-cache shows no version, size and SHA-256 of ${undescribed.map(each => `'${each}'`).join(', ')}`,
       );
     }
-    return [...packages.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    // Of these and no other: apt-cache may tell of more than was asked for.
+    return chosen.flatMap(each => packages.get(each) ?? []).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /**
