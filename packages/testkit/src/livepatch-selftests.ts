@@ -160,10 +160,13 @@ const insmod = `${shared}
 name=$(basename "$1" .ko)
 if [ $# != 1 ] || [ ! -e "\${1%.ko}.json" ]; then exec insmod "$@"; fi
 result=/tmp/load.$name
-kstitch load "$PWD/$1" --timeout 600 > $result &
+# Whoever reads what insmod says waits for the end of all that hold the pipe.
+kstitch load "$PWD/$1" --timeout 600 > $result 2> /dev/null &
+# Before the kernel signals whoever is in the way, after 15 s, and says so, which the scripts do not expect.
+seen=0
 for ((i = 0; i < 600; i++)); do
 	kill -0 $! 2> /dev/null || break
-	[ $i -gt 200 ] && [ -e /sys/kernel/livepatch/$name ] && { echo "load $name: blocked" >> /kstitch.log; exit 0; }
+	[ -e /sys/kernel/livepatch/$name ] && [ $((seen += 1)) -gt 60 ] && { echo "load $name: blocked" >> /kstitch.log; exit 0; }
 	sleep .1
 done
 wait $! && { echo "load $name: $(value verdict $result)" >> /kstitch.log; exit 0; }
@@ -173,7 +176,8 @@ if [ "$code" = load-kernel-refused ]; then
 	# The first note is what insmod said.
 	sed -n '/"notes"/{n;s/^ *"\\(.*\\)",\\{0,1\\}$/insmod: ERROR: \\1/p;q}' $result | sed 's#module [^ ]*/#module test_modules/#' >&2
 else
-	value message $result >&2
+	said=$(value message $result)
+	echo "kstitch: \${said:-$(cat $result)}" >&2
 fi
 exit 1
 `;
