@@ -47,7 +47,7 @@ export function findCommandLines(markdown: string): [line: number, words: string
 
 /** @returns why kstitch would not take these words; undefined when it would */
 export async function tryCommandLine(words: readonly string[]): Promise<string | undefined> {
-  const program = buildProgram({
+  const program = await buildProgram({
     version: '0.0.0',
     run: () => Promise.resolve(),
     writeOut: () => {},

@@ -18,8 +18,8 @@ export interface CommandHelp {
 }
 
 /** @returns kstitch itself, then its commands in the order of its help */
-export function readHelp(): CommandHelp[] {
-  const program = buildProgram({
+export async function readHelp(): Promise<CommandHelp[]> {
+  const program = await buildProgram({
     version,
     run: () => Promise.resolve(),
     writeOut: () => {},

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { readHelp } from './command-help.ts';
 import { writeBashCompletion, writeZshCompletion } from './completions.ts';
 
-const help = readHelp();
+const help = await readHelp();
 const bash = writeBashCompletion(help);
 const zsh = writeZshCompletion(help);
 

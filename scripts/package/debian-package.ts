@@ -58,7 +58,11 @@ export interface PackageOptions {
  * @param directory - an empty folder for the tree
  * @param path - of the package
  */
-export function makeDebianPackage(directory: string, path: string, options: PackageOptions): void {
+export async function makeDebianPackage(
+  directory: string,
+  path: string,
+  options: PackageOptions,
+): Promise<void> {
   const write = (name: string, content: string | Uint8Array, mode = 0o644): void => {
     mkdirSync(dirname(join(directory, name)), { recursive: true });
     writeFileSync(join(directory, name), content);
@@ -67,7 +71,7 @@ export function makeDebianPackage(directory: string, path: string, options: Pack
   const copy = (name: string, from: string, mode = 0o644): void => write(name, readFileSync(from), mode);
   const zipped = (text: string): Buffer => gzipSync(text, { level: 9 });
   const date = new Date(options.time * 1000);
-  const help = readHelp();
+  const help = await readHelp();
 
   copy('usr/bin/kstitch', options.executable, 0o755);
   write(

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { readHelp } from './command-help.ts';
 import { writeManPage } from './man-page.ts';
 
-const help = readHelp();
+const help = await readHelp();
 const page = writeManPage(help, '1.2', '2026-11-24');
 /** As it is read: without roff's escapes. */
 const plain = page

@@ -22,7 +22,7 @@ before(async () => {
   const { ext4, pipe } = await blockerPatches();
   const built = await buildForGuest(folder, { ext4, pipe, deadly: await deadlyPatch() });
   names = built.names;
-  const { deb } = makePackage(folder, { time: 1_795_478_400, compression: 'none' });
+  const { deb } = await makePackage(folder, { time: 1_795_478_400, compression: 'none' });
   machine = await makeDebianMachine(folder, { ...built.files, 'kstitch.deb': readFileSync(deb) });
 });
 

@@ -16,8 +16,8 @@ let deb = '';
 /** 2026-11-24. */
 const time = 1_795_478_400;
 
-before(() => {
-  deb = makePackage(join(directory, 'first'), { time, compression: 'none' }).deb;
+before(async () => {
+  deb = (await makePackage(join(directory, 'first'), { time, compression: 'none' })).deb;
   execFileSync('dpkg-deb', ['--extract', deb, tree]);
 });
 
@@ -101,8 +101,8 @@ test('the package has what it promises, and what it needs', () => {
     assert.match(copyright, new RegExp(`^${name} \\d+\\.\\d+\\.\\d+\n=+\n\n`, 'm'));
 });
 
-test('the same source makes the same bytes', () => {
-  const second = makePackage(join(directory, 'second'), { time, compression: 'none' });
+test('the same source makes the same bytes', async () => {
+  const second = await makePackage(join(directory, 'second'), { time, compression: 'none' });
   assert.ok(statSync(deb).size > 1e8);
   assert.ok(readFileSync(deb).equals(readFileSync(second.deb)));
 });

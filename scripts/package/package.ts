@@ -18,10 +18,10 @@ import { makeExecutable } from './executable.ts';
  * @param output - folder for both
  * @returns their paths
  */
-export function makePackage(
+export async function makePackage(
   output: string,
   options: Pick<PackageOptions, 'time' | 'compression'>,
-): { readonly executable: string; readonly deb: string } {
+): Promise<{ readonly executable: string; readonly deb: string }> {
   mkdirSync(output, { recursive: true });
   const work = mkdtempSync(join(output, '.work-'));
   try {
@@ -29,7 +29,11 @@ export function makePackage(
     const made = join(work, 'kstitch');
     const npmPackages = makeExecutable(join(work, 'bundle'), made);
     const name = `kstitch_${version}_amd64.deb`;
-    makeDebianPackage(join(work, 'tree'), join(work, name), { executable: made, npmPackages, ...options });
+    await makeDebianPackage(join(work, 'tree'), join(work, name), {
+      executable: made,
+      npmPackages,
+      ...options,
+    });
     const [executable, deb] = [join(output, 'kstitch'), join(output, name)];
     renameSync(made, executable);
     renameSync(join(work, name), deb);
@@ -59,7 +63,7 @@ if (import.meta.main) {
     throw new Error(`--compression is 'xz' or 'none'`);
   if (values.compression === 'xz')
     console.log('compressing takes about a minute; --compression none takes none');
-  const made = makePackage(values.output, { time: sourceTime(), compression: values.compression });
+  const made = await makePackage(values.output, { time: sourceTime(), compression: values.compression });
   for (const path of Object.values(made))
     console.log(`${relative('', path)}  ${(statSync(path).size / 1024 / 1024).toFixed(1)} MiB`);
 }

@@ -3,7 +3,7 @@ import { ExitStatus } from '@kstitch/report/exit-status';
 import { version } from '@kstitch/report/version';
 import { toKstitchError } from './failure.ts';
 import { type Machine, thisProcess } from './machine.ts';
-import { buildProgram, CommandLineEnd } from './program.ts';
+import { buildProgram, CommandLineEnd, type ProgramOptions } from './program.ts';
 import { runCommand } from './run-command.ts';
 import { lookOf, writeAll } from './terminal.ts';
 
@@ -18,7 +18,7 @@ export async function main(argv: readonly string[], machine: Machine): Promise<E
   // Help and version are kept and written at the end, like every other result: a full disk or a closed pipe shows there.
   let help = '';
   let helpBesideError = '';
-  const program = buildProgram({
+  const options: ProgramOptions = {
     version,
     run: async (command, options, work) => {
       status = await runCommand(command, options, work, machine);
@@ -26,8 +26,9 @@ export async function main(argv: readonly string[], machine: Machine): Promise<E
     writeOut: text => void (help += text),
     writeErr: text => void (helpBesideError += text),
     columns: lookOf(machine.stdout, machine.env).columns,
-  });
+  };
   try {
+    const program = await buildProgram(options, argv);
     await program.parseAsync(argv, { from: 'user' });
     return status;
   } catch (error) {

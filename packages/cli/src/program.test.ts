@@ -19,17 +19,18 @@ function kstitchIn(env: NodeJS.ProcessEnv, ...words: string[]) {
   return spawnSync(process.execPath, [mainFile, ...words], { encoding: 'utf8', input: '', env });
 }
 
-function program(ran: string[] = []): Command {
-  return buildProgram({
+function program(ran: string[] = [], words: readonly string[] = []): Promise<Command> {
+  const options = {
     version: '1.2.3',
-    run: command => {
+    run: (command: string) => {
       ran.push(command);
       return Promise.resolve();
     },
     writeOut: () => {},
     writeErr: () => {},
     columns: 80,
-  });
+  };
+  return buildProgram(options, words);
 }
 
 function withSubcommands(command: Command): Command[] {
@@ -37,7 +38,7 @@ function withSubcommands(command: Command): Command[] {
 }
 
 test('every command has the common options and a help of 80 columns with an example that it takes', async () => {
-  for (const command of withSubcommands(program())) {
+  for (const command of withSubcommands(await program())) {
     let help = '';
     command.configureOutput({ writeOut: text => void (help += text) });
     assert.throws(() => command.parse(['--help'], { from: 'user' }), CommandLineEnd);
@@ -58,10 +59,29 @@ test('every command has the common options and a help of 80 columns with an exam
         .replace(/ >.*/, '')
         .split(/\s+/);
       const ran: string[] = [];
-      await program(ran).parseAsync(words, { from: 'user' });
+      await (await program(ran, words)).parseAsync(words, { from: 'user' });
       assert.equal(ran.length, 1, example);
     }
   }
+});
+
+/** Writes the address of each module that the process loads to standard error. */
+const tellModules = `data:text/javascript,import { registerHooks } from 'node:module';
+  registerHooks({ load(url, context, next) { process._rawDebug(url); return next(url, context); } });`;
+
+test("a command's run loads no module of another command", () => {
+  const commandsOf = (...words: string[]): string[] => {
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ['--import', tellModules.replaceAll(/\s+/g, ' '), mainFile, ...words],
+      { encoding: 'utf8' },
+    );
+    assert.equal(status, 0, stderr);
+    return [...stderr.matchAll(/\/commands\/([\w-]+)\.ts$/gm)].map(([, name = '']) => name);
+  };
+  assert.deepEqual(commandsOf('list', '--help'), ['list']);
+  assert.deepEqual(commandsOf('kernel', 'fetch', '--help'), ['kernel']);
+  assert.ok(commandsOf('--help').length > 10);
 });
 
 test('usage errors: 64, the catalogue code, what was meant, and where to look', async () => {

@@ -1,22 +1,28 @@
 import { type Argument, Command, type CommanderError } from 'commander';
 import type { Run } from './command-line.ts';
-import { addBoot } from './commands/boot.ts';
-import { addBuild } from './commands/build.ts';
-import { addDelta } from './commands/delta.ts';
-import { addDiffObjects } from './commands/diff-objects.ts';
-import { addExplain } from './commands/explain.ts';
-import { addHistory } from './commands/history.ts';
-import { addInspect } from './commands/inspect.ts';
-import { addInstall } from './commands/install.ts';
-import { addKernel } from './commands/kernel.ts';
-import { addList } from './commands/list.ts';
-import { addLoad } from './commands/load.ts';
-import { addProve } from './commands/prove.ts';
-import { addReloadTarget } from './commands/reload-target.ts';
-import { addReview } from './commands/review.ts';
-import { addStatus } from './commands/status.ts';
-import { addUninstall } from './commands/uninstall.ts';
-import { addUnload } from './commands/unload.ts';
+
+type AddCommand = (program: Command, run: Run) => void;
+
+/** In the order of the help. A run loads only its own: finding and linking the others would take longer than a short command. */
+const commands: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  kernel: async () => (await import('./commands/kernel.ts')).addKernel,
+  delta: async () => (await import('./commands/delta.ts')).addDelta,
+  'diff-objects': async () => (await import('./commands/diff-objects.ts')).addDiffObjects,
+  review: async () => (await import('./commands/review.ts')).addReview,
+  build: async () => (await import('./commands/build.ts')).addBuild,
+  inspect: async () => (await import('./commands/inspect.ts')).addInspect,
+  prove: async () => (await import('./commands/prove.ts')).addProve,
+  load: async () => (await import('./commands/load.ts')).addLoad,
+  unload: async () => (await import('./commands/unload.ts')).addUnload,
+  'reload-target': async () => (await import('./commands/reload-target.ts')).addReloadTarget,
+  list: async () => (await import('./commands/list.ts')).addList,
+  status: async () => (await import('./commands/status.ts')).addStatus,
+  explain: async () => (await import('./commands/explain.ts')).addExplain,
+  history: async () => (await import('./commands/history.ts')).addHistory,
+  install: async () => (await import('./commands/install.ts')).addInstall,
+  uninstall: async () => (await import('./commands/uninstall.ts')).addUninstall,
+  boot: async () => (await import('./commands/boot.ts')).addBoot,
+};
 
 /** Commander found the command line wanting, or has printed the help or the version that was asked for. */
 export class CommandLineEnd extends Error {
@@ -44,9 +50,15 @@ export interface ProgramOptions {
 }
 
 /**
- * The whole command line. Nothing in it ends the process: parsing throws {@link CommandLineEnd}.
+ * The command line of kstitch. Nothing in it ends the process: parsing throws {@link CommandLineEnd}.
+ *
+ * @param words - what will be parsed. Where the first word is a command's, the program has that command alone; else it has all of
+ *   them, since help, a suggestion for a mistyped word, or an option before the command may need any.
  */
-export function buildProgram({ version, run, writeOut, writeErr, columns }: ProgramOptions): Command {
+export async function buildProgram(
+  { version, run, writeOut, writeErr, columns }: ProgramOptions,
+  words: readonly string[] = [],
+): Promise<Command> {
   const program = new Command('kstitch')
     .description(
       'Fixes the Linux kernel that is running: turns a source patch into a livepatch for a stock Debian kernel, and proves it ' +
@@ -80,23 +92,8 @@ Example:
   $ kstitch prove out/kstitch_ext4_*.ko --reproducer repro.sh`,
     );
 
-  addKernel(program, run);
-  addDelta(program, run);
-  addDiffObjects(program, run);
-  addReview(program, run);
-  addBuild(program, run);
-  addInspect(program, run);
-  addProve(program, run);
-  addLoad(program, run);
-  addUnload(program, run);
-  addReloadTarget(program, run);
-  addList(program, run);
-  addStatus(program, run);
-  addExplain(program, run);
-  addHistory(program, run);
-  addInstall(program, run);
-  addUninstall(program, run);
-  addBoot(program, run);
+  const own = words[0] !== undefined && Object.hasOwn(commands, words[0]) ? commands[words[0]] : undefined;
+  for (const load of own === undefined ? Object.values(commands) : [own]) (await load())(program, run);
 
   endByThrowing(program, '');
   return program;
