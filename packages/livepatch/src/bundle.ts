@@ -5,25 +5,14 @@
 import { createHash } from 'node:crypto';
 import { callbackKinds } from '@kstitch/kernel/klp-callbacks';
 import { KstitchError } from '@kstitch/report/error';
-import { z } from 'zod';
-import { kernelLimits } from './kernel-limits.ts';
+import * as v from 'valibot';
+import { count, integer, list, name, objectName, parseDocument, record, sha256, text } from './document.ts';
 import { MAX_STATE_NUMBER } from './plan.ts';
 
 export const BUNDLE_SCHEMA = 'kstitch/bundle/1';
 
 /** In characters; the largest real bundle, 409 references, has some 60 thousand. The patches in it may have 16 MiB. */
 const MAX_BUNDLE_LENGTH = 64 * 1024 * 1024;
-
-/** In characters, of any text that is not a symbol: a path, a caution. */
-const MAX_TEXT_LENGTH = 4096;
-
-const text = z.string().max(MAX_TEXT_LENGTH);
-const name = z.string().min(1).max(kernelLimits.symbolName);
-const objectName = z.string().regex(/^[A-Za-z0-9_]{1,55}$/);
-const count = z.int().min(0);
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const list = <T extends z.ZodType>(item: T) => z.array(item).readonly();
-const record = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape).readonly();
 
 const patchedFunction = record({
   name,
@@ -35,21 +24,21 @@ const patchedFunction = record({
    * calls a function that differs and cannot be redirected itself. `identity`: nothing differs, and it is carried to test
    * kstitch.
    */
-  why: z.enum(['changed', 'cold', 'calls', 'identity']),
+  why: v.picklist(['changed', 'cold', 'calls', 'identity']),
 });
 
 /** A function that livepatch calls while it patches or unpatches the object. */
-const callback = record({ kind: z.enum(callbackKinds), name, unit: text });
+const callback = record({ kind: v.picklist(callbackKinds), name, unit: text });
 
 /** What the livepatch changes besides code; whatever replaces it has to name the same id with no lower version. */
 const state = record({
-  id: z.int().min(1).max(MAX_STATE_NUMBER),
-  version: z.int().min(0).max(MAX_STATE_NUMBER),
+  id: integer(1, MAX_STATE_NUMBER),
+  version: integer(0, MAX_STATE_NUMBER),
   unit: text,
 });
 
 const bundle = record({
-  schema: z.literal(BUNDLE_SCHEMA),
+  schema: v.literal(BUNDLE_SCHEMA),
   /** The kstitch that built it. */
   kstitch: text,
   /** The module's name; its file is `<module>.ko`. */
@@ -58,27 +47,30 @@ const bundle = record({
   sha256,
   kernel: record({
     /** It becomes a part of paths. */
-    release: z.string().regex(/^[0-9][A-Za-z0-9.+~_-]{0,63}$/),
+    release: v.pipe(v.string(), v.regex(/^[0-9][A-Za-z0-9.+~_-]{0,63}$/)),
     /** Version of the distribution's package: `6.1.192-1`. */
     packageVersion: name,
     /** Build id of the shipped vmlinux, lower-case hex; empty where it has none. */
-    buildId: z.string().regex(/^(?:[0-9a-f]{2}){0,64}$/),
+    buildId: v.pipe(v.string(), v.regex(/^(?:[0-9a-f]{2}){0,64}$/)),
   }),
   objects: list(record({ name: objectName, functions: list(patchedFunction), callbacks: list(callback) })),
   states: list(state),
   /** Units whose functions are carried unchanged; such a livepatch has no patches. */
-  identity: list(
-    record({
-      unit: text,
-      object: objectName,
-      /** Functions that are carried. */
-      carried: count,
-      /** Functions that are not; `why` is `init-code`, `not-wanted`, or the code of what would be refused. */
-      leftOut: list(record({ name, why: name })),
-    }),
-  ).default([]),
+  identity: v.optional(
+    list(
+      record({
+        unit: text,
+        object: objectName,
+        /** Functions that are carried. */
+        carried: count,
+        /** Functions that are not; `why` is `init-code`, `not-wanted`, or the code of what would be refused. */
+        leftOut: list(record({ name, why: name })),
+      }),
+    ),
+    [],
+  ),
   /** Functions and data that the running kernel has not: `name` in the module. */
-  newSymbols: list(record({ name, unit: text, kind: z.enum(['function', 'data']) })),
+  newSymbols: list(record({ name, unit: text, kind: v.picklist(['function', 'data']) })),
   /** What livepatch looks up in the running kernel. */
   references: list(
     record({
@@ -98,24 +90,27 @@ const bundle = record({
       name: text,
       sha256,
       /** The whole patch, one character a byte (latin1), so that a livepatch can be built on this one wherever the bundle is. */
-      text: z.string().regex(/^[\0-\xff]*$/),
+      text: v.pipe(v.string(), v.regex(/^[\0-\xff]*$/)),
     }),
   ),
   /** Changed types that the author answers for, so that a livepatch built on this one need not be told again. */
-  acceptedLayouts: list(
-    record({
-      /** As --accept-layout had it, without `struct` or `union`. */
-      name,
-      /** What changes: another change of the same type is not accepted by this. */
-      change: text,
-    }),
-  ).default([]),
-  cves: list(z.string().regex(/^CVE-\d{4}-\d{4,}$/)),
+  acceptedLayouts: v.optional(
+    list(
+      record({
+        /** As --accept-layout had it, without `struct` or `union`. */
+        name,
+        /** What changes: another change of the same type is not accepted by this. */
+        change: text,
+      }),
+    ),
+    [],
+  ),
+  cves: list(v.pipe(v.string(), v.regex(/^CVE-\d{4}-\d{4,}$/))),
   toolchain: record({
     compiler: text,
     linker: text,
     /** The Debian packages that it was compiled with where those were not this machine's own. */
-    root: record({ suite: text, packages: list(record({ name: text, version: text })) }).optional(),
+    root: v.optional(record({ suite: text, packages: list(record({ name: text, version: text })) })),
   }),
   /** How much of the affected units was found again in the shipped image. */
   runPre: record({
@@ -128,19 +123,26 @@ const bundle = record({
     widthOnlyDifferences: count,
   }),
   /** Entries carried into the module, by section. */
-  specialSections: z.record(name, count).readonly(),
+  specialSections: v.pipe(v.record(name, count), v.readonly()),
   /** `.klp.rela.*` entries, which Linux 6.1 pays for one by one when it loads the module. */
   klpRelocations: count,
-  replace: z.boolean(),
-  unload: record({ verdict: z.enum(['safe', 'unsafe']), reasons: list(text) }),
+  replace: v.boolean(),
+  unload: record({ verdict: v.picklist(['safe', 'unsafe']), reasons: list(text) }),
   /** What to mind when a patched module is removed and loaded again. */
   reload: list(text),
   cautions: list(text),
 });
 
-export type Bundle = z.infer<typeof bundle>;
+const kind = {
+  kind: 'bundle',
+  schemaName: BUNDLE_SCHEMA,
+  maxLength: MAX_BUNDLE_LENGTH,
+  schema: bundle,
+} as const;
+
+export type Bundle = v.InferOutput<typeof bundle>;
 export type AcceptedLayout = Bundle['acceptedLayouts'][number];
-export type BundleFunction = z.infer<typeof patchedFunction>;
+export type BundleFunction = v.InferOutput<typeof patchedFunction>;
 
 /**
  * @param json - contents of `NAME.json`
@@ -149,31 +151,13 @@ export type BundleFunction = z.infer<typeof patchedFunction>;
  *   of kstitch wrote it
  */
 export function parseBundle(json: string, what: string): Bundle {
-  const fail = (problem: string, notes: readonly string[] = [], cause?: unknown) =>
-    new KstitchError('bundle-malformed', `cannot read bundle '${what}': ${problem}`, { notes, cause });
-  if (json.length > MAX_BUNDLE_LENGTH) throw fail(`longer than ${MAX_BUNDLE_LENGTH} characters`);
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (cause) {
-    throw fail('not JSON', [], cause);
-  }
-  const schema = z.looseObject({ schema: z.string() }).safeParse(value);
-  if (schema.success && schema.data.schema !== BUNDLE_SCHEMA)
-    throw new KstitchError(
-      'bundle-schema',
-      `cannot read bundle '${what}': its schema is '${schema.data.schema}', this kstitch knows '${BUNDLE_SCHEMA}'`,
-    );
-  const parsed = bundle.safeParse(value);
-  if (!parsed.success) {
-    const { issues } = parsed.error;
-    const notes = issues.map(({ path, message }) => `${path.map(String).join('.') || 'bundle'}: ${message}`);
-    throw fail(`${issues.length} ${issues.length === 1 ? 'field is' : 'fields are'} wrong`, notes);
-  }
-  const wrong = parsed.data.patches.findIndex(patch => sha256Of(patchBytes(patch)) !== patch.sha256);
+  const parsed = parseDocument(kind, json, what);
+  const wrong = parsed.patches.findIndex(patch => sha256Of(patchBytes(patch)) !== patch.sha256);
   if (wrong !== -1)
-    throw fail('a patch is damaged', [`patches.${wrong}: its text has another sha256 than it says`]);
-  return parsed.data;
+    throw new KstitchError('bundle-malformed', `cannot read bundle '${what}': a patch is damaged`, {
+      notes: [`patches.${wrong}: its text has another sha256 than it says`],
+    });
+  return parsed;
 }
 
 /** @returns the source patches that a livepatch was built from, byte for byte */

@@ -69,7 +69,7 @@ test('every wrong field is named', () => {
       assert.ok(error instanceof KstitchError && error.code === 'proof-malformed');
       assert.deepEqual(
         new Set(error.notes.map(note => note.split(':')[0])),
-        new Set(['bare.bootId', 'proof', 'seconds']),
+        new Set(['bare.bootId', 'extra', 'seconds']),
       );
       return true;
     },

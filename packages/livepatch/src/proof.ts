@@ -2,39 +2,39 @@
  * `NAME.proof.json`: what was booted, run and seen when a livepatch was proven. Written by `kstitch prove` alone; everybody
  * else reads it through {@link parseProof}, the one parser.
  */
-import { KstitchError } from '@kstitch/report/error';
-import { z } from 'zod';
-import { kernelLimits } from './kernel-limits.ts';
+import * as v from 'valibot';
+import {
+  count,
+  integer,
+  list,
+  name,
+  objectName,
+  parseDocument,
+  record,
+  seconds,
+  sha256,
+  text,
+} from './document.ts';
 
 export const PROOF_SCHEMA = 'kstitch/proof/1';
 
 /** In characters; a real proof has some four thousand. */
 const MAX_PROOF_LENGTH = 1024 * 1024;
 
-/** In characters, of a line of a log. */
-const MAX_TEXT_LENGTH = 4096;
-
-const text = z.string().max(MAX_TEXT_LENGTH);
-const name = z.string().min(1).max(kernelLimits.symbolName);
-const seconds = z.number().min(0);
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const list = <T extends z.ZodType>(item: T) => z.array(item).readonly();
-const record = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape).readonly();
-
 /** The kernel's own report of a fault. */
 const splat = record({
-  kind: z.enum(['oops', 'panic', 'bug', 'warning', 'hung-task', 'lockup', 'rcu-stall', 'trace']),
+  kind: v.picklist(['oops', 'panic', 'bug', 'warning', 'hung-task', 'lockup', 'rcu-stall', 'trace']),
   headline: text,
   /** Where it happened, as far as the kernel says. */
-  function: name.optional(),
+  function: v.optional(name),
   /** What the guest was at. */
-  step: text.optional(),
+  step: v.optional(text),
 });
 
 const run = record({
   /** `before`: without the livepatch; `patched`; `disabled`: after it was disabled; `reloaded`. */
-  when: z.enum(['before', 'patched', 'disabled', 'reloaded']),
-  bug: z.enum(['absent', 'present']),
+  when: v.picklist(['before', 'patched', 'disabled', 'reloaded']),
+  bug: v.picklist(['absent', 'present']),
   seconds,
 });
 
@@ -50,12 +50,12 @@ const step = record({
   /** Since the kernel's start. */
   atSeconds: seconds,
   /** /proc/sys/kernel/tainted (Documentation/admin-guide/tainted-kernels.rst). */
-  tainted: z.int().min(0),
+  tainted: count,
 });
 
 const boot = {
   /** /proc/sys/kernel/random/boot_id, the same at every step. */
-  bootId: z.uuid(),
+  bootId: v.pipe(v.string(), v.uuid()),
   steps: list(step),
   /** The whole log, a file beside this one. */
   log: record({ file: text, sha256 }),
@@ -64,9 +64,9 @@ const boot = {
 };
 
 const proof = record({
-  schema: z.literal(PROOF_SCHEMA),
+  schema: v.literal(PROOF_SCHEMA),
   /** The livepatch's name. */
-  module: z.string().regex(/^[A-Za-z0-9_]{1,55}$/),
+  module: objectName,
   /** Of the module that was loaded. */
   sha256,
   kernel: record({
@@ -78,23 +78,23 @@ const proof = record({
   }),
   machine: record({
     /** `tcg`: QEMU emulated the processor. */
-    accelerator: z.enum(['kvm', 'tcg']),
+    accelerator: v.picklist(['kvm', 'tcg']),
     qemu: text,
-    cpus: z.int().min(1),
-    memoryMiB: z.int().min(1),
+    cpus: integer(1),
+    memoryMiB: integer(1),
   }),
   reproducer: record({
     sha256,
-    timeoutSeconds: z.int().min(1),
-    nonDestructive: z.boolean(),
+    timeoutSeconds: integer(1),
+    nonDestructive: v.boolean(),
     /** Function that the bare kernel's crash had to name. */
-    expectOops: name.optional(),
+    expectOops: v.optional(name),
   }),
   /** The kernel without the livepatch: the bug is there. */
   bare: record({
     ...boot,
     /** `status`: the reproducer said so; `crash`; `timeout`: it did not end. */
-    how: z.enum(['status', 'crash', 'timeout']),
+    how: v.picklist(['status', 'crash', 'timeout']),
     splats: list(splat),
   }),
   /** The same kernel with the livepatch, loaded while it runs: the bug is gone. */
@@ -106,20 +106,22 @@ const proof = record({
     /** How long disabling took, from the kernel's "starting" to its "complete". */
     disableSeconds: seconds,
     /** Whether the module was removed and loaded again; not of a module that may not be removed. */
-    reloaded: z.boolean(),
+    reloaded: v.boolean(),
     /** Reports of the bug itself, in the runs without the livepatch; there were none in all others. */
     splats: list(splat),
   }),
   /** When it began: UTC, ISO 8601. */
-  startedAt: z.iso.datetime(),
+  startedAt: v.pipe(v.string(), v.isoTimestamp(), v.endsWith('Z')),
   /** Wall time of it all. */
   seconds,
 });
 
-export type Proof = z.infer<typeof proof>;
-export type ProofSplat = z.infer<typeof splat>;
-export type ProofRun = z.infer<typeof run>;
-export type ProofStep = z.infer<typeof step>;
+const kind = { kind: 'proof', schemaName: PROOF_SCHEMA, maxLength: MAX_PROOF_LENGTH, schema: proof } as const;
+
+export type Proof = v.InferOutput<typeof proof>;
+export type ProofSplat = v.InferOutput<typeof splat>;
+export type ProofRun = v.InferOutput<typeof run>;
+export type ProofStep = v.InferOutput<typeof step>;
 
 /**
  * @param json - contents of `NAME.proof.json`
@@ -128,28 +130,7 @@ export type ProofStep = z.infer<typeof step>;
  *   kstitch wrote it
  */
 export function parseProof(json: string, what: string): Proof {
-  const fail = (problem: string, notes: readonly string[] = [], cause?: unknown) =>
-    new KstitchError('proof-malformed', `cannot read proof '${what}': ${problem}`, { notes, cause });
-  if (json.length > MAX_PROOF_LENGTH) throw fail(`longer than ${MAX_PROOF_LENGTH} characters`);
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch (cause) {
-    throw fail('not JSON', [], cause);
-  }
-  const schema = z.looseObject({ schema: z.string() }).safeParse(value);
-  if (schema.success && schema.data.schema !== PROOF_SCHEMA)
-    throw new KstitchError(
-      'proof-schema',
-      `cannot read proof '${what}': its schema is '${schema.data.schema}', this kstitch knows '${PROOF_SCHEMA}'`,
-    );
-  const parsed = proof.safeParse(value);
-  if (!parsed.success) {
-    const { issues } = parsed.error;
-    const notes = issues.map(({ path, message }) => `${path.map(String).join('.') || 'proof'}: ${message}`);
-    throw fail(`${issues.length} ${issues.length === 1 ? 'field is' : 'fields are'} wrong`, notes);
-  }
-  return parsed.data;
+  return parseDocument(kind, json, what);
 }
 
 /**

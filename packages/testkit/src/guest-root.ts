@@ -116,7 +116,7 @@ export async function makeGuestRoot(
       filter: path => !/\.test\.ts$|\/fixtures$|\/cases$/.test(path),
     });
   // Links to the packages, and the npm packages that kstitch's own commands load in the guest.
-  for (const name of ['@kstitch', 'commander', 'smol-toml', 'zod'])
+  for (const name of ['@kstitch', 'commander', 'smol-toml', 'valibot'])
     await cp(join(repository, 'node_modules', name), join(root, 'kstitch/node_modules', name), {
       recursive: true,
       verbatimSymlinks: true,

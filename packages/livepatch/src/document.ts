@@ -1,0 +1,80 @@
+/**
+ * What the files beside a livepatch have in common: JSON of one schema that is named in it, written by one command and not
+ * trusted by the others.
+ */
+import { KstitchError } from '@kstitch/report/error';
+import * as v from 'valibot';
+import { kernelLimits } from './kernel-limits.ts';
+
+/** In characters, of any text that is not a symbol: a path, a caution, a line of a log. */
+const MAX_TEXT_LENGTH = 4096;
+
+/** In characters, of what is said about one wrong field, which may hold anything of any length. */
+const MAX_PROBLEM_LENGTH = 200;
+
+export const text = v.pipe(v.string(), v.maxLength(MAX_TEXT_LENGTH));
+export const name = v.pipe(v.string(), v.minLength(1), v.maxLength(kernelLimits.symbolName));
+/** Name of a module, and so of a livepatch or of what it patches. */
+export const objectName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_]{1,55}$/));
+export const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+/** A time span. */
+export const seconds = v.pipe(v.number(), v.finite(), v.minValue(0));
+export const integer = (least: number, most: number = Number.MAX_SAFE_INTEGER) =>
+  v.pipe(v.number(), v.safeInteger(), v.minValue(least), v.maxValue(most));
+export const count = integer(0);
+export const list = <const T extends v.GenericSchema>(item: T) => v.pipe(v.array(item), v.readonly());
+/** These fields and no others. */
+export const record = <const T extends v.ObjectEntries>(fields: T) =>
+  v.pipe(v.strictObject(fields), v.readonly());
+
+/** A kind of file. */
+export interface DocumentKind<T> {
+  readonly kind: 'bundle' | 'proof';
+  /** Of the version that is read: `kstitch/bundle/1`. */
+  readonly schemaName: string;
+  /** In characters. */
+  readonly maxLength: number;
+  readonly schema: v.GenericSchema<unknown, T>;
+}
+
+/**
+ * @param json - contents of the file
+ * @param what - the file's name, for messages
+ * @throws KstitchError - `bundle-malformed` or `proof-malformed` with a note for each field that is wrong, `bundle-schema` or
+ *   `proof-schema` when another version of kstitch wrote it
+ */
+export function parseDocument<T>(
+  { kind, schemaName, maxLength, schema }: DocumentKind<T>,
+  json: string,
+  what: string,
+): T {
+  const head = `cannot read ${kind} '${what}'`;
+  if (json.length > maxLength)
+    throw new KstitchError(`${kind}-malformed`, `${head}: longer than ${maxLength} characters`);
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (cause) {
+    throw new KstitchError(`${kind}-malformed`, `${head}: not JSON`, { cause });
+  }
+  const itself = v.safeParse(v.looseObject({ schema: v.string() }), value);
+  if (itself.success && itself.output.schema !== schemaName)
+    throw new KstitchError(
+      `${kind}-schema`,
+      `${head}: its schema is '${itself.output.schema}', this kstitch knows '${schemaName}'`,
+    );
+  const parsed = v.safeParse(schema, value);
+  if (parsed.success) return parsed.output;
+  const { issues } = parsed;
+  throw new KstitchError(
+    `${kind}-malformed`,
+    `${head}: ${issues.length} ${issues.length === 1 ? 'field is' : 'fields are'} wrong`,
+    { notes: issues.map(issue => describeIssue(issue, kind)) },
+  );
+}
+
+function describeIssue(issue: v.BaseIssue<unknown>, kind: string): string {
+  const { message } = issue;
+  const short = message.length > MAX_PROBLEM_LENGTH ? `${message.slice(0, MAX_PROBLEM_LENGTH)}…` : message;
+  return `${v.getDotPath(issue) ?? kind}: ${short}`;
+}
