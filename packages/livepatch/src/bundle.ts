@@ -135,6 +135,8 @@ const bundle = record({
 
 const kind = {
   kind: 'bundle',
+  malformed: 'bundle-malformed',
+  otherSchema: 'bundle-schema',
   schemaName: BUNDLE_SCHEMA,
   maxLength: MAX_BUNDLE_LENGTH,
   schema: bundle,

@@ -2,6 +2,7 @@
  * What the files beside a livepatch have in common: JSON of one schema that is named in it, written by one command and not
  * trusted by the others.
  */
+import type { Code } from '@kstitch/report/catalogue';
 import { KstitchError } from '@kstitch/report/error';
 import * as v from 'valibot';
 import { kernelLimits } from './kernel-limits.ts';
@@ -29,7 +30,12 @@ export const record = <const T extends v.ObjectEntries>(fields: T) =>
 
 /** A kind of file. */
 export interface DocumentKind<T> {
-  readonly kind: 'bundle' | 'proof';
+  /** For messages. */
+  readonly kind: string;
+  /** Code for a file that is not what it should be. */
+  readonly malformed: Code;
+  /** Code for a file of another version's schema. */
+  readonly otherSchema: Code;
   /** Of the version that is read: `kstitch/bundle/1`. */
   readonly schemaName: string;
   /** In characters. */
@@ -40,34 +46,34 @@ export interface DocumentKind<T> {
 /**
  * @param json - contents of the file
  * @param what - the file's name, for messages
- * @throws KstitchError - `bundle-malformed` or `proof-malformed` with a note for each field that is wrong, `bundle-schema` or
- *   `proof-schema` when another version of kstitch wrote it
+ * @throws KstitchError - with the code `malformed` and a note for each field that is wrong, with `otherSchema` when another version
+ *   of kstitch wrote it
  */
 export function parseDocument<T>(
-  { kind, schemaName, maxLength, schema }: DocumentKind<T>,
+  { kind, malformed, otherSchema, schemaName, maxLength, schema }: DocumentKind<T>,
   json: string,
   what: string,
 ): T {
   const head = `cannot read ${kind} '${what}'`;
   if (json.length > maxLength)
-    throw new KstitchError(`${kind}-malformed`, `${head}: longer than ${maxLength} characters`);
+    throw new KstitchError(malformed, `${head}: longer than ${maxLength} characters`);
   let value: unknown;
   try {
     value = JSON.parse(json);
   } catch (cause) {
-    throw new KstitchError(`${kind}-malformed`, `${head}: not JSON`, { cause });
+    throw new KstitchError(malformed, `${head}: not JSON`, { cause });
   }
   const itself = v.safeParse(v.looseObject({ schema: v.string() }), value);
   if (itself.success && itself.output.schema !== schemaName)
     throw new KstitchError(
-      `${kind}-schema`,
+      otherSchema,
       `${head}: its schema is '${itself.output.schema}', this kstitch knows '${schemaName}'`,
     );
   const parsed = v.safeParse(schema, value);
   if (parsed.success) return parsed.output;
   const { issues } = parsed;
   throw new KstitchError(
-    `${kind}-malformed`,
+    malformed,
     `${head}: ${issues.length} ${issues.length === 1 ? 'field is' : 'fields are'} wrong`,
     { notes: issues.map(issue => describeIssue(issue, kind)) },
   );

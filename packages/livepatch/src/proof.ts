@@ -116,7 +116,14 @@ const proof = record({
   seconds,
 });
 
-const kind = { kind: 'proof', schemaName: PROOF_SCHEMA, maxLength: MAX_PROOF_LENGTH, schema: proof } as const;
+const kind = {
+  kind: 'proof',
+  malformed: 'proof-malformed',
+  otherSchema: 'proof-schema',
+  schemaName: PROOF_SCHEMA,
+  maxLength: MAX_PROOF_LENGTH,
+  schema: proof,
+} as const;
 
 export type Proof = v.InferOutput<typeof proof>;
 export type ProofSplat = v.InferOutput<typeof splat>;
