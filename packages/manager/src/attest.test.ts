@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { attest } from './attest.ts';
 import { copyLivepatch, ext4Name, pipeName, recorded } from './fixture-machine.ts';
@@ -38,6 +40,28 @@ test('what ftrace does not show, or leads to somebody else, is not in force', t 
     'attested',
   );
   assert.equal(verdict(`${name} (2) R I  \n`), 'attested');
+});
+
+test('a function with several names is in force under the one that the kernel shows', t => {
+  const shown = `${name}_first (1)   I  \ttramp: 0x1 (klp_ftrace_handler+0x0/0x1)\n`;
+  const verdict = (kallsyms: string | undefined, sympos = 1) => {
+    const machine = recorded(t, 'active', { [enabled]: shown, 'proc/kallsyms': kallsyms });
+    const folder = join(machine.root, 'sys/kernel/livepatch', ext4Name, 'vmlinux');
+    renameSync(join(folder, `${name},1`), join(folder, `${name},${sympos}`));
+    return attest(machine, ext4Name)?.verdict;
+  };
+  const symbols = (first: string, second: string) =>
+    `ffffffff81000010 t ${first}\nffffffff81000010 t ${name}\nffffffff81000020 t ${second}\nffffffff81000020 t ${name}\n`;
+  assert.equal(verdict(symbols(`${name}_first`, 'x')), 'attested');
+  // Of two functions with its name, the one that it is.
+  assert.equal(verdict(symbols('x', `${name}_first`)), 'not in force');
+  assert.equal(verdict(symbols('x', `${name}_first`), 2), 'attested');
+  assert.equal(
+    verdict(symbols(`${name}_first`, 'x').replaceAll(/^\w+/gm, '0000000000000000')),
+    'not in force',
+  );
+  assert.equal(verdict(symbols(`${name}_first\t[ext4]`, 'x')), 'not in force');
+  assert.equal(verdict(undefined), 'not in force');
 });
 
 test('a later livepatch on the same function shadows the earlier one', t => {

@@ -1,4 +1,5 @@
 /** Whether a livepatch is in force: what sysfs says, and what ftrace itself shows for each function. */
+import { readAliases } from './aliases.ts';
 import {
   type FunctionName,
   keyOf,
@@ -56,18 +57,24 @@ export function attest(machine: Machine, name: string): Attestation | undefined 
             .map(keyOf),
         );
 
-  const functions = livepatch.objects.flatMap(object =>
-    object.functions.map(({ name: functionName, sympos }) => {
-      const id = { object: object.name, name: functionName };
-      const judge = (): FunctionState => {
-        if (!object.patched) return object.name === 'vmlinux' ? 'not in force' : 'waiting';
-        if (traced?.has(keyOf(id)) === false) return 'not in force';
-        if (later.has(`${keyOf(id)},${sympos}`)) return 'shadowed';
-        return traced === undefined ? 'sysfs only' : 'attested';
-      };
-      return { ...id, sympos, state: judge() };
-    }),
+  const ids = livepatch.objects.flatMap(({ name: object, patched, functions }) =>
+    functions.map(({ name: functionName, sympos }) => ({ object, name: functionName, sympos, patched })),
   );
+  const unseen = ids.filter(id => id.patched && traced?.has(keyOf(id)) === false);
+  const otherNames = readAliases(machine, unseen);
+  const lost = new Set(
+    unseen.filter((_, index) => otherNames[index]?.some(id => traced?.has(keyOf(id))) !== true),
+  );
+  const functions = ids.map(id => {
+    const { patched, ...place } = id;
+    const judge = (): FunctionState => {
+      if (!patched) return id.object === 'vmlinux' ? 'not in force' : 'waiting';
+      if (lost.has(id)) return 'not in force';
+      if (later.has(`${keyOf(id)},${id.sympos}`)) return 'shadowed';
+      return traced === undefined ? 'sysfs only' : 'attested';
+    };
+    return { ...place, state: judge() };
+  });
   const verdict = order.find(state => functions.some(one => one.state === state)) ?? 'attested';
   return { verdict, functions };
 }

@@ -1,5 +1,6 @@
 /** What ftrace can reach and who uses it: `available_filter_functions`, `enabled_functions` (kernel/trace/ftrace.c: t_show()). */
 import { KstitchError } from '@kstitch/report/error';
+import { readAliases } from './aliases.ts';
 import { limits } from './limits.ts';
 import type { Machine } from './machine.ts';
 
@@ -34,18 +35,36 @@ export function tracefsFolder(machine: Machine): string | undefined {
   });
 }
 
-/** @returns those of `wanted` that ftrace knows, by {@link keyOf} */
-export function findTraceable(
+/**
+ * @returns those of `wanted` that ftrace knows, by the {@link keyOf} of the name that it knows them by
+ */
+export function findTraceable<T extends FunctionName & { readonly sympos: number }>(
   machine: Machine,
   folder: string,
-  wanted: readonly FunctionName[],
-): ReadonlySet<string> {
-  const missing = new Set(wanted.map(keyOf));
-  const found = new Set<string>();
+  wanted: readonly T[],
+): ReadonlyMap<string, T> {
+  const found = findListed(machine, folder, new Map(wanted.map(id => [keyOf(id), id])));
+  const missing = wanted.filter(id => !found.has(keyOf(id)));
+  const others = readAliases(machine, missing).flatMap((ids, index) =>
+    ids.flatMap((id): [string, T][] => {
+      const owner = missing[index];
+      return owner === undefined ? [] : [[keyOf(id), owner]];
+    }),
+  );
+  return new Map([...found, ...findListed(machine, folder, new Map(others))]);
+}
+
+function findListed<T>(machine: Machine, folder: string, wanted: ReadonlyMap<string, T>): Map<string, T> {
+  const missing = new Map(wanted);
+  const found = new Map<string, T>();
+  if (missing.size === 0) return found;
   for (const line of machine.lines(`${folder}/available_filter_functions`, limits.functions)) {
-    if (missing.size === 0) break;
     const key = keyOf(parseName(line));
-    if (missing.delete(key)) found.add(key);
+    const id = missing.get(key);
+    if (id === undefined) continue;
+    found.set(key, id);
+    missing.delete(key);
+    if (missing.size === 0) break;
   }
   return found;
 }

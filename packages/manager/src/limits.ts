@@ -15,6 +15,8 @@ export const limits = {
   modules: 8 * MIB,
   /** `available_filter_functions` has 2 MiB, some 60 thousand lines. */
   functions: 64 * MIB,
+  /** `/proc/kallsyms`: 6 MiB, 150 thousand lines. */
+  kallsyms: 64 * MIB,
   /** `kprobes/list`: 60 bytes a probe. */
   kprobes: 16 * MIB,
   /** The journal: some 300 bytes an action. */

@@ -106,6 +106,22 @@ test('a function that ftrace cannot reach is refused', { skip }, async t => {
   assert.deepEqual(await codes(t, { edits }), ['load-function-missing']);
 });
 
+test('a function with several names is looked for by the one that the kernel shows', { skip }, async t => {
+  const other = {
+    'sys/kernel/tracing/available_filter_functions': 'first_name\nx\n',
+    'proc/kallsyms': `ffffffff81000010 t first_name\nffffffff81000010 t ext4_mb_load_buddy_gfp\n`,
+  };
+  assert.deepEqual(await codes(t, { edits: other }), []);
+  const taken = 'first_name (1)   I  \ttramp: 0x1 (kprobe_ftrace_handler+0x0/0x1)\n';
+  const probe = 'ffffffff81000015  k  first_name+0x5    \n';
+  assert.deepEqual(await codes(t, { edits: { ...other, 'sys/kernel/tracing/enabled_functions': taken } }), [
+    'load-function-taken',
+  ]);
+  assert.deepEqual(await codes(t, { edits: { ...other, 'sys/kernel/debug/kprobes/list': probe } }), [
+    'load-kprobe-inside',
+  ]);
+});
+
 test('functions of modules that are not loaded are not asked for', { skip }, async t => {
   const { objects } = recordOf('ext4');
   const more = [...objects, { ...(objects[0] as (typeof objects)[0]), name: 'nf_tables' }];

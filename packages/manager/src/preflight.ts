@@ -150,8 +150,10 @@ function checkFunctions(machine: Machine, bundle: Bundle): Diagnostic[] {
   const loaded = new Set(['vmlinux', ...readModules(machine).map(({ name }) => name)]);
   const wanted = bundle.objects
     .filter(({ name }) => loaded.has(name))
-    .flatMap(({ name: object, functions }) => functions.map(({ name }) => ({ object, name })));
-  const keys = new Set(wanted.map(keyOf));
+    .flatMap(({ name: object, functions }) =>
+      functions.map(({ name, sympos }) => ({ object, name, sympos })),
+    );
+  const keys = new Map(wanted.map(id => [keyOf(id), id]));
   const livepatched = new Set(
     // Its own too: one that is active is looked at before it is loaded again.
     readLivepatches(machine).flatMap(({ objects }) =>
@@ -171,27 +173,27 @@ function checkFunctions(machine: Machine, bundle: Bundle): Diagnostic[] {
     );
   } else {
     const traceable = findTraceable(machine, folder, wanted);
-    for (const id of wanted.filter(one => !traceable.has(keyOf(one))))
+    const reached = new Set(Array.from(traceable.values(), keyOf));
+    for (const id of wanted.filter(one => !reached.has(keyOf(one))))
       found.push(diagnostic('load-function-missing', place(id), `ftrace cannot reach '${id.name}()'`));
-    for (const traced of readTracedFunctions(machine, folder).filter(one => keys.has(keyOf(one)))) {
+    for (const [key, id] of traceable) keys.set(key, id);
+    for (const traced of readTracedFunctions(machine, folder)) {
+      const id = keys.get(keyOf(traced));
+      if (id === undefined) continue;
       const { redirected, direct, handlers } = traced;
       // Only one can redirect a function. Where several trace it none is named.
-      const byLivepatch = handlers.includes(livepatchHandler) || livepatched.has(keyOf(traced));
+      const byLivepatch = handlers.includes(livepatchHandler) || livepatched.has(keyOf(id));
       if (redirected && !byLivepatch)
         found.push(
           diagnostic(
             'load-function-taken',
-            place(traced),
-            `'${traced.name}()' is redirected by somebody else: ${handlers.join(', ') || 'the kernel does not say whom'}`,
+            place(id),
+            `'${id.name}()' is redirected by somebody else: ${handlers.join(', ') || 'the kernel does not say whom'}`,
           ),
         );
       if (direct)
         found.push(
-          diagnostic(
-            'load-function-direct',
-            place(traced),
-            `a BPF program is attached to '${traced.name}()'`,
-          ),
+          diagnostic('load-function-direct', place(id), `a BPF program is attached to '${id.name}()'`),
         );
     }
   }
