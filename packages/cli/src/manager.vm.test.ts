@@ -4,25 +4,34 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { editPatch } from '@kstitch/testkit/edit-patch';
 import { readAnswers } from '@kstitch/testkit/guest-root';
-import { buildTrials, runWithKstitch } from '@kstitch/testkit/manager-guest';
+import { buildForGuest, runWithKstitch } from '@kstitch/testkit/manager-guest';
+import { blockerPatches } from '@kstitch/testkit/manager-patches';
 
 const folder = mkdtempSync(join(tmpdir(), 'kstitch-test-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 test('a livepatch is loaded and attested, one that is blocked is taken back, and one is unloaded', async () => {
-  const { names, files } = await buildTrials(folder);
-  const { ext4, pipe } = names;
+  const { ext4, pipe } = await blockerPatches();
+  // A function of three names; the kernel shows another one of them than the livepatch says.
+  const getpid = await editPatch(
+    'kernel/sys.c',
+    'SYSCALL_DEFINE0(getpid)\n{\n',
+    'SYSCALL_DEFINE0(getpid)\n{\n\tif (unlikely(task_tgid_vnr(current) < 0))\n\t\treturn -ESRCH;\n',
+  );
+  const { names, files } = await buildForGuest(folder, { ext4, pipe, getpid });
   const { status, output, splats, log } = await runWithKstitch(folder, {
     files,
     script: `
-      answer load load /${ext4}.ko
+      answer load load /${names.ext4}.ko
       # Whoever waits for a pipe sleeps in the function that is to be replaced. The kernel would wake it after 15 s.
       sleep 10000 | cat > /dev/null &
-      answer blocked load /${pipe}.ko --drop ${ext4} --timeout 3
-      answer unload unload ${ext4} --grace 1
+      answer blocked load /${names.pipe}.ko --drop ${names.ext4} --timeout 3
+      answer unload unload ${names.ext4} --grace 1
       printf '@answer journal 0\\n'
       cat /root/k/var/lib/kstitch/journal
+      answer several load /${names.getpid}.ko
     `,
     timeoutSeconds: 400,
   });
@@ -58,4 +67,9 @@ test('a livepatch is loaded and attested, one that is blocked is taken back, and
       'unload end removed',
     ],
   );
+
+  const { json } = answer('several');
+  assert.equal(json.attestation?.verdict, 'attested', JSON.stringify(json));
+  const [{ name: patched }] = json.attestation.functions;
+  assert.match(patched, /^__(?:x64|ia32)_sys_getpid$/);
 });
