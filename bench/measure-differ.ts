@@ -1,14 +1,13 @@
 /** Differ and extractor on real objects, one core, beside `objdump -dr` on the same objects in the same run. */
 import { fileURLToPath } from 'node:url';
 import type { Kit } from '@kstitch/build/kit/kit';
+import { v8Options } from '../scripts/package/executable.ts';
 import type { DifferFigures } from './differ-child.ts';
 import { type Figure, median } from './figures.ts';
 import { runTimed, type TimedRun } from './run-timed.ts';
 import { differSample, type SampleUnit } from './sample.ts';
 
 const child = fileURLToPath(new URL('differ-child.ts', import.meta.url));
-/** As packages/cli/bin/kstitch starts node. */
-const nodeFlags = ['--max-semi-space-size=16', '--heap-growing-percent=50'];
 const launcher = fileURLToPath(new URL('../packages/cli/bin/kstitch', import.meta.url));
 /** A pass over the sample in a process that has seen it before: what the compiler of node makes of the code by then. */
 const warmPasses = 5;
@@ -51,13 +50,16 @@ export async function measureDiffer(kit: Kit, runs: number): Promise<readonly Fi
     ['units', 'differ with run-pre match, and extractor, 1 MB pair'],
   ] as const) {
     const first: number[] = [];
+    const untuned: number[] = [];
     const warm: number[] = [];
     for (let i = 0; i < runs; i += 1) {
       const { passes } = await inChild(kit, mode, warmPairs, [0]);
       first.push(passes[0]?.processor ?? Number.NaN);
       warm.push(...passes.slice(warmPairs / 2).map(({ processor }) => processor));
+      untuned.push((await inChild(kit, mode, 1, [0], [])).passes[0]?.processor ?? Number.NaN);
     }
     figures.push({ what: `${name}, first of the process`, unit: 's', wanted: undefined, samples: first });
+    figures.push({ what: '… without v8-options', unit: 's', wanted: undefined, samples: untuned });
     figures.push({ what: `${name}, warm`, unit: 's', wanted: 'at most 0.15 s', samples: warm });
   }
 
@@ -133,10 +135,11 @@ async function inChild(
   mode: 'objects' | 'units' | 'memory',
   passes: number,
   indices: readonly number[],
+  options: readonly string[] = v8Options,
 ): Promise<DifferFigures> {
   const words = [
     process.execPath,
-    ...nodeFlags,
+    ...options,
     child,
     kit.release,
     mode,
@@ -144,6 +147,7 @@ async function inChild(
     ...indices.map(String),
   ];
   const { status, stdout } = await runTimed(words);
-  if (status !== 0) throw new Error(`${words.slice(1, 7).join(' ')} ended with ${status}`);
+  if (status !== 0)
+    throw new Error(`${words.slice(1 + options.length, 5 + options.length).join(' ')} ended with ${status}`);
   return JSON.parse(stdout) as DifferFigures;
 }
