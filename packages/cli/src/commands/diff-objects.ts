@@ -4,6 +4,7 @@ import { ExitStatus } from '@kstitch/report/exit-status';
 import { type Look, paint, printable } from '@kstitch/report/render-text';
 import type { Command } from 'commander';
 import { finish, type Run } from '../command-line.ts';
+import { tuneForWork } from '../engine.ts';
 import { inputKinds, readInput } from '../input-file.ts';
 import { type CommonOptions, lines, paragraphs } from '../run-command.ts';
 
@@ -40,6 +41,7 @@ export function addDiffObjects(program: Command, run: Run): void {
         import('@kstitch/diff/explain'),
         import('@kstitch/arch/x86-64'),
       ]);
+      tuneForWork();
       const compared = diffObjects(readElf(before, beforePath), readElf(after, afterPath), x86_64);
       const { difference } = compared;
       const explanation = options.explain === undefined ? undefined : explain(compared, options.explain);

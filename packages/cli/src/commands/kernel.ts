@@ -15,6 +15,7 @@ import {
   webAddress,
   wholeNumber,
 } from '../command-line.ts';
+import { tuneForWork } from '../engine.ts';
 import { checkKernelOptions, chooseKit, type KernelOptions, withOtherKernels } from '../kernel-choice.ts';
 import { type CommonOptions, fields, lines, paragraphs, section } from '../run-command.ts';
 import { ensureTools, type PackageOptions, withPackageOptions } from '../system-packages.ts';
@@ -153,6 +154,7 @@ function addVerify(kernel: Command, run: Run): void {
         const kernel = namedKernel('verify', name, options);
         await ensureTools(context, shell, ['build'], options);
         const { verifyKernel } = await import('@kstitch/build/verify-kernel');
+        tuneForWork();
         const { sample, seed } = options;
         const kit = await chooseKit(context, kernel);
         const { release } = kit;

@@ -3,6 +3,7 @@ import { ExitStatus } from '@kstitch/report/exit-status';
 import type { Verdict } from '@kstitch/review/review';
 import { type Command, Option } from 'commander';
 import { finish, type Run, wholeNumber } from '../command-line.ts';
+import { tuneForWork } from '../engine.ts';
 import { chooseKit, type KernelOptions, withKernelOptions } from '../kernel-choice.ts';
 import { readPatchWords, sortWords } from '../patch-words.ts';
 import type { CommonOptions } from '../run-command.ts';
@@ -58,6 +59,7 @@ export function addReview(program: Command, run: Run): void {
       await ensureTools(context, shell, ['build'], options);
       const kit = await chooseKit(context, options);
       const { reviewPatch } = await import('@kstitch/build/review-patch');
+      tuneForWork();
       const review = await reviewPatch(context, {
         patches,
         on,
