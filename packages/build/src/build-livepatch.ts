@@ -9,7 +9,6 @@ import { detach } from '@kstitch/diff/detach';
 import { diffUnit, type UnitDifference } from '@kstitch/diff/diff-unit';
 import { type Extraction, extract } from '@kstitch/diff/extract';
 import { LinkNames } from '@kstitch/diff/link-names';
-import { findPeers, noPeers, readGlobals, type UnitGlobals } from '@kstitch/diff/peers';
 import { referenceByName } from '@kstitch/diff/references';
 import type { Atom } from '@kstitch/diff/unit/atom';
 import { readElf } from '@kstitch/elf/read';
@@ -40,6 +39,7 @@ import { type CompileDatabase, loadCompileDatabase } from './compile/compile-dat
 import { checkCompiler, type Toolchain } from './compile/compiler.ts';
 import type { UnitCommand } from './compile/unit-command.ts';
 import { describeLivepatch } from './describe-livepatch.ts';
+import { findAllPeers, objectsOf } from './find-all-peers.ts';
 import { findIdentityUnits, type IdentityRequest } from './identity-units.ts';
 import { judgeLivepatch } from './judge-livepatch.ts';
 import { loadKernel, type ShippedKernel } from './kernel/load-kernel.ts';
@@ -216,7 +216,7 @@ export async function makeLivepatch(
 
   // What must be in the livepatch. All units are judged before any finding stops the run.
   const units = await progress.step('compare', () =>
-    diffAll(kernel, changed, { identity, accepted, files: patch.files }, locate),
+    diffAll(context, kernel, changed, { identity, accepted, files: patch.files }, locate),
   );
   const patched = units.filter(
     ({ difference: { selection } }) => selection.atoms.length + selection.states.length > 0,
@@ -313,6 +313,7 @@ export function acceptedBy({
  * @throws Refusal - with the findings of all units
  */
 async function diffAll(
+  context: Context,
   kernel: ShippedKernel,
   changed: readonly ChangedUnit[],
   { identity, accepted, files }: Concessions,
@@ -321,7 +322,7 @@ async function diffAll(
   const identityBut = identity && new Set(identity.leaveOut);
   const units: PatchedUnit[] = [];
   const refused: ChangedUnit[] = [];
-  const { peersOf, diagnostics } = await findAllPeers(kernel, changed);
+  const { peersOf, diagnostics } = await findAllPeers(context, kernel, changed);
   const findings = [...diagnostics];
   for (const unit of changed) {
     const { command } = unit;
@@ -360,36 +361,6 @@ async function diffAll(
   if (refused.length > 0) findings.push(...checkTypes(refused, accepted, files));
   if (findings.some(({ severity }) => severity === 'refusal')) stopOnRefusals(await locate(findings));
   return units;
-}
-
-/** What the changed units of each object give each other: new globals. */
-async function findAllPeers(kernel: ShippedKernel, changed: readonly ChangedUnit[]) {
-  const globals = new Map<string, UnitGlobals[]>();
-  for (const unit of changed) {
-    const { command } = unit;
-    const { before, after } = await unit.load();
-    const read = readGlobals(
-      command.source,
-      readElf(before, `${command.object} before`),
-      readElf(after, `${command.object} after`),
-    );
-    for (const object of objectsOf(command)) globals.set(object, [...(globals.get(object) ?? []), read]);
-  }
-  const found = new Map<string, ReturnType<typeof findPeers>>();
-  for (const [object, list] of globals) {
-    const shipped = object === VMLINUX ? kernel.vmlinux : await kernel.module(object);
-    const isShipped = (name: string) => shipped.named(name).some(address => shipped.isGlobal(name, address));
-    found.set(object, findPeers(list, isShipped));
-  }
-  return {
-    peersOf: (object: string) => found.get(object)?.peers ?? noPeers,
-    diagnostics: [...found.values()].flatMap(({ diagnostics }) => diagnostics),
-  };
-}
-
-/** @returns the objects that a unit is part of */
-export function objectsOf({ owner }: UnitCommand): readonly string[] {
-  return owner === 'vmlinux' ? [VMLINUX] : owner;
 }
 
 function extractAll(

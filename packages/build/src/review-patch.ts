@@ -30,12 +30,12 @@ import {
   changeSource,
   compileSource,
   makeLivepatch,
-  objectsOf,
   readGround,
 } from './build-livepatch.ts';
 import { type Accepted, isAccepted } from './check-types.ts';
 import type { ChangedUnit } from './compile/compile-changed.ts';
 import { compileAll } from './compile/compile-unit.ts';
+import { objectsOf } from './find-all-peers.ts';
 import { type LineReader, openLineReader, type UnitLines } from './review-lines.ts';
 import { findShippedUses } from './review-uses.ts';
 

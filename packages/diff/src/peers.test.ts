@@ -37,6 +37,7 @@ function diffTogether(sources: readonly Source[]): {
   const { peers, diagnostics } = findPeers(
     units.map(u => readGlobals(u.name, u.before, u.after)),
     name => shipped.named(name).some(address => shipped.isGlobal(name, address)),
+    () => false,
   );
   const symbols = {
     shipped,
@@ -154,10 +155,12 @@ test('a weak default is not lost or overridden unnoticed', { skip: missingCompil
   const codes = (
     sources: readonly (readonly [before: string, after: string])[],
     shipped = '',
+    weakElsewhere = '',
   ): readonly string[] =>
     findPeers(
       sources.map(([before, after], i) => readGlobals(`${i}.c`, compile(before, []), compile(after, []))),
       name => name === shipped,
+      name => name === weakElsewhere,
     ).diagnostics.map(({ code }) => code);
   assert.deepEqual(
     codes([
@@ -175,6 +178,8 @@ test('a weak default is not lost or overridden unnoticed', { skip: missingCompil
   );
   assert.deepEqual(codes([['int b;\n', strong]], 'f'), ['symbol-moved']);
   assert.deepEqual(codes([['int b;\n', strong]]), []);
+  assert.deepEqual(codes([[strong, 'int b;\n']], '', 'f'), ['symbol-moved']);
+  assert.deepEqual(codes([[strong, 'int b;\n']]), []);
   assert.deepEqual(
     codes([
       [weak, weak],

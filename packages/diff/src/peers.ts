@@ -56,6 +56,7 @@ export function readGlobals(unit: string, before: ElfFile, after: ElfFile): Unit
 /**
  * @param units - of one object, one or more
  * @param isShipped - whether the shipped object has a global symbol of a name
+ * @param isWeak - whether some source of the kernel has a weak definition of a name
  * @returns what they give each other, and a refusal for each global that went from one unit to another: old callers would keep the
  *   old one, and whatever the patch changed in it on the way would be lost. A definition beside a weak one, or without the one that
  *   stood before a weak one, is such a move, too
@@ -63,6 +64,7 @@ export function readGlobals(unit: string, before: ElfFile, after: ElfFile): Unit
 export function findPeers(
   units: readonly UnitGlobals[],
   isShipped: (name: string) => boolean,
+  isWeak: (name: string) => boolean,
 ): {
   readonly peers: Peers;
   readonly diagnostics: readonly Diagnostic[];
@@ -77,8 +79,11 @@ export function findPeers(
   const from = new Map(units.flatMap(({ unit, removed }) => [...removed].map(name => [name, unit] as const)));
   const diagnostics = [...from].flatMap(([name, unit]) => {
     const target = to.get(name) ?? keptBy.get(name);
-    if (target === undefined) return [];
-    const text = `the patch moves '${name}' from '${unit}' to '${target}'`;
+    if (target === undefined && !isWeak(name)) return [];
+    const text =
+      target === undefined
+        ? `the patch takes '${name}' out of '${unit}', and a weak one of another unit takes its place`
+        : `the patch moves '${name}' from '${unit}' to '${target}'`;
     return [diagnostic('symbol-moved', { unit, symbol: name }, text)];
   });
   for (const [name, unit] of to) {

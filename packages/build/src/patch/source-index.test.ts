@@ -16,7 +16,7 @@ const tree = join(root, 'tree');
 const files: Readonly<Record<string, string>> = {
   'fs/a.c': '#include <linux/a.h>\n',
   'fs/not-built.c': '#include <linux/a.h>\n',
-  'include/linux/a.h': '#include "b.h"\n',
+  'include/linux/a.h': '#include "b.h"\nint __weak soft(void);\n',
   'include/linux/b.h': '',
   'include/linux/kconfig.h': '',
   'arch/arm64/include/linux/a.h': '#include <linux/kconfig.h>\n',
@@ -32,13 +32,14 @@ const database = indexCompileDatabase(
 );
 
 test('openSourceIndex() follows the units of the flavour, and what their commands include', async () => {
-  const { graph, records } = await openSourceIndex(silentContext(), kit, database);
+  const { graph, records, weakNames } = await openSourceIndex(silentContext(), kit, database);
   assert.deepEqual(graph.includersOf('include/linux/b.h'), ['include/linux/a.h', 'fs/a.c']);
   assert.deepEqual(graph.includersOf('include/linux/kconfig.h'), ['fs/a.c']);
   assert.deepEqual(
     records.map(record => record.target),
     ['kernel/bounds.s'],
   );
+  assert.deepEqual(weakNames, new Set(['soft']));
 });
 
 test('openSourceIndex() reads the source of a kit once, and again where what it kept is damaged', async () => {
@@ -48,7 +49,11 @@ test('openSourceIndex() reads the source of a kit once, and again where what it 
   const kept = await openSourceIndex(silentContext(), kit, database);
   assert.deepEqual(kept.graph.includersOf('include/linux/a.h'), ['fs/a.c']);
 
-  for (const damage of ['', '{"paths":["fs/a.c"],"includes":[],"records":[]}', '{"paths":1}']) {
+  for (const damage of [
+    '',
+    '{"paths":["fs/a.c"],"includes":[],"records":[],"weakNames":[]}',
+    '{"paths":1}',
+  ]) {
     await writeFile(join(folder, name), damage);
     const { graph } = await openSourceIndex(silentContext(), kit, database);
     assert.deepEqual(graph.includersOf('include/linux/a.h'), [], damage);

@@ -9,15 +9,18 @@ import { keptIndex } from '../kept-index.ts';
 import { IncludeGraph, IncludeNames } from './include-graph.ts';
 import { readIncludes } from './include-lines.ts';
 import { isKbuildRecord, type KbuildRecord, readKbuildRecord } from './kbuild-records.ts';
+import { readWeakNames } from './weak-names.ts';
 
 /** What of a kernel's source is made from what. */
 export interface SourceIndex {
   readonly graph: IncludeGraph;
   readonly records: readonly KbuildRecord[];
+  /** Names that some source has a weak definition or declaration of, whatever the configuration. */
+  readonly weakNames: ReadonlySet<string>;
 }
 
 /** Raised when what is read out of the source changes. */
-const indexSchema = 1;
+const indexSchema = 2;
 
 /** The index as it stands in the cache. */
 interface StoredIndex {
@@ -25,10 +28,11 @@ interface StoredIndex {
   /** Of each path, the positions of the files it may include. */
   readonly includes: readonly (readonly number[])[];
   readonly records: readonly KbuildRecord[];
+  readonly weakNames: readonly string[];
 }
 
 /**
- * Reads the include lines of all units of a flavour and of everything they may include, once: a kit never changes, so the
+ * Reads the include lines and weak names of all units of a flavour and of everything they may include, once: a kit never changes, so the
  * result is kept in the cache (2 MB for a cloud flavour; 8,000 files are read for it).
  *
  * @throws KstitchError - `host-file-failed`, `host-disk-full`, `interrupted`
@@ -44,17 +48,22 @@ export async function openSourceIndex(
       scanSource(context, kit, database, update),
     ),
   );
-  return { graph: new IncludeGraph(stored.paths, stored.includes), records: stored.records };
+  return {
+    graph: new IncludeGraph(stored.paths, stored.includes),
+    records: stored.records,
+    weakNames: new Set(stored.weakNames),
+  };
 }
 
 function isStored(value: unknown): value is StoredIndex {
   if (typeof value !== 'object' || value === null) return false;
-  if (!('paths' in value && 'includes' in value && 'records' in value)) return false;
-  const { paths, includes, records } = value;
+  if (!('paths' in value && 'includes' in value && 'records' in value && 'weakNames' in value)) return false;
+  const { paths, includes, records, weakNames } = value;
   return (
     isListOf(paths, path => typeof path === 'string') &&
     isListOf(includes, list => isListOf(list, id => Number.isInteger(id))) &&
     isListOf(records, isRecord) &&
+    isListOf(weakNames, name => typeof name === 'string') &&
     includes.length === paths.length
   );
 }
@@ -94,6 +103,7 @@ async function scanSource(
     return paths.push(path) - 1;
   };
   const includes: number[][] = [];
+  const weakNames = new Set<string>();
   // The list grows while it is walked: what is included is read in its turn.
   while (includes.length < paths.length) {
     if (context.signal.aborted) throw interruptedError('read what the source includes');
@@ -102,6 +112,7 @@ async function scanSource(
       wave.map(async path => {
         // What is named and not there is made later in a build, from files that are in the index themselves.
         const text = await readFile(join(tree, path), 'latin1').catch(() => '');
+        for (const name of readWeakNames(text)) weakNames.add(name);
         const included = readIncludes(text).flatMap(line => names.resolve(path, line));
         return [...new Set([...included, ...database.forcedIncludes(path)])];
       }),
@@ -114,7 +125,7 @@ async function scanSource(
     const record = readKbuildRecord(await readFile(join(tree, path), 'latin1').catch(() => ''));
     if (record !== undefined) records.push(record);
   }
-  return { paths, includes, records };
+  return { paths, includes, records, weakNames: [...weakNames].toSorted() };
 }
 
 /** Files read side by side: enough to keep a disk busy, few enough to hold in memory. */

@@ -1,0 +1,32 @@
+/** `__weak` as include/linux/compiler_attributes.h has it, as gcc has it, and as kernel/sys_ni.c and assembly make it. */
+const weakMark = /\b__weak\b|__attribute__\s*\(\(\s*(?:__)?weak(?:__)?\s*\)\)/g;
+/** What is declared behind the mark: other attributes and a type may stand between. */
+const declared = /^[^;{}=()]*?\b(\w+)\s*[([=;,]/;
+/** What is declared before it: `int f(void) __weak;`. */
+const declaredBefore = /\b(\w+)\s*\([^()]*\)\s*$/;
+const weakInAssembly = /(?:^|\s)(?:\.weak|SYM_\w*_WEAK\w*\()\s*(\w+)/g;
+const weakSyscall = /\bCOND_SYSCALL(?:_COMPAT)?\((\w+)\)/g;
+
+/** In characters: no declaration is longer. */
+const reach = 400;
+
+/**
+ * @param text - C or assembly
+ * @returns names that are weak in it, whatever the configuration
+ */
+export function readWeakNames(text: string): readonly string[] {
+  if (!/weak|COND_SYSCALL/i.test(text)) return [];
+  const names = new Set<string>();
+  for (const { index, 0: mark } of text.matchAll(weakMark)) {
+    const end = index + mark.length;
+    const name =
+      declared.exec(text.slice(end, end + reach))?.[1] ??
+      declaredBefore.exec(text.slice(Math.max(0, index - reach), index))?.[1];
+    if (name !== undefined) names.add(name);
+  }
+  for (const [, name = ''] of text.matchAll(weakInAssembly)) names.add(name);
+  // arch/x86/include/asm/syscall_wrapper.h
+  for (const [, name = ''] of text.matchAll(weakSyscall))
+    for (const abi of ['x64', 'ia32', 'x64_compat', 'ia32_compat']) names.add(`__${abi}_sys_${name}`);
+  return [...names];
+}
