@@ -170,7 +170,7 @@ export const patchCodes = {
   'symbol-moved': {
     kind: 'refusal',
     meaning:
-      'The patch takes a function or variable out of one unit and defines it in another, or defines one that another unit has as a weak default. Code that is not patched keeps using the old one, so what changes on the way would be lost.',
+      'The patch takes a function or variable out of one unit and defines it in another, or defines or takes out one that another unit has a weak default of. Code that is not patched keeps using the old one, so what changes on the way would be lost.',
     help: 'change the function where it is',
     example: "the patch moves 'tcp_init_metrics' from 'net/ipv4/tcp_metrics.c' to 'net/ipv4/tcp_input.c'",
   },
