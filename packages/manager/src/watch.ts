@@ -3,7 +3,7 @@ import type { Context } from '@kstitch/report/context';
 import { type Explanation, explainTransition, nameBlocker } from './explain.ts';
 import { times } from './limits.ts';
 import type { Machine } from './machine.ts';
-import { readPhase } from './read-livepatches.ts';
+import { isInTransition, readPhase } from './read-livepatches.ts';
 
 export interface Watched {
   /** `reached`: the livepatch is active, or gone, as wanted. `timeout`. `other`: somebody turned it round. */
@@ -18,7 +18,7 @@ const named = 3;
 
 /**
  * Waits for the end of a transition. sysfs gives no event for it (kernel/livepatch calls no sysfs_notify()), so it is polled,
- * finely; a poll reads two files that lie in memory.
+ * finely; a poll reads one file that lies in memory.
  *
  * @param wanted - how the livepatch is to end: active, or no longer there
  * @throws KstitchError - `machine-not-root`; what the context's signal carries when it is aborted
@@ -37,7 +37,7 @@ export async function watchTransition(
     let explanation: Explanation | undefined;
     for (;;) {
       const seconds = (performance.now() - began) / 1000;
-      const phase = readPhase(machine, name);
+      const phase = isInTransition(machine, name) ? 'busy' : readPhase(machine, name);
       if (phase === undefined || phase === 'active') {
         const reached = (phase === 'active') === (wanted === 'active');
         return { end: reached ? 'reached' : 'other', seconds, explanation };
@@ -50,16 +50,16 @@ export async function watchTransition(
         explanation = explainTransition(machine);
         if (explanation !== undefined) update(whoIsLeft(explanation));
         // Where there are thousands of tasks, looking at all of them may not become a load of its own.
-        nextLook = now + Math.max(times.blockers * 1000, 100 * (performance.now() - now));
+        nextLook = now + Math.max(times.blockers * 1000, 200 * (performance.now() - now));
       }
       await sleep(1000 * pollAfter(seconds), undefined, { signal: context.signal });
     }
   });
 }
 
-/** @returns seconds until the next poll: to a fiftieth of what the transition has taken, for short ones as finely as there is use in */
+/** @returns seconds until the next poll: to a twentieth of what the transition has taken, for short ones as finely as there is use in */
 export function pollAfter(seconds: number): number {
-  return Math.min(Math.max(times.poll, seconds / 50), times.longestPoll);
+  return Math.min(Math.max(times.poll, seconds / 20), times.longestPoll);
 }
 
 function whoIsLeft({ blockers }: Explanation): string {
