@@ -33,6 +33,18 @@ test('a task that sleeps in the old function is named with its stack and what wi
   assert.equal(nameBlocker(blocker), 'cat (process 105) in pipe_read()');
 });
 
+test('a function with several names is found on a stack under the one that the kernel shows', t => {
+  const edits = {
+    'proc/105/task/105/stack': '[<0>] first_name+0x20/0x80\n[<0>] vfs_read+0x20/0x80\n',
+    'proc/kallsyms':
+      'ffffffff81000010 t first_name\nffffffff81000010 t pipe_read\nffffffff81000020 T vfs_read\n',
+  };
+  const machine = recorded(t, 'enabling-task', edits);
+  assert.equal(explainTransition(machine)?.blockers[0]?.function, 'first_name');
+  const hidden = { ...edits, 'proc/kallsyms': undefined };
+  assert.equal(explainTransition(recorded(t, 'enabling-task', hidden))?.blockers[0]?.function, undefined);
+});
+
 test('a task that sleeps in the new function is in the way of disabling', t => {
   const explanation = explainTransition(recorded(t, 'disabling-task'));
   assert.equal(explanation?.phase, 'disabling');

@@ -1,4 +1,5 @@
 /** Why a transition does not end: who is in its way, in which function, and what will move them. */
+import { readAliases } from './aliases.ts';
 import type { Machine } from './machine.ts';
 import { type LoadedLivepatch, readLivepatches } from './read-livepatches.ts';
 import { type Frame, type PatchState, patchState, readStack, readTasksBehind, type Task } from './tasks.ts';
@@ -30,7 +31,11 @@ export function explainTransition(machine: Machine): Explanation | undefined {
   const { name, phase } = livepatch;
   const blockers = readTasksBehind(machine, targetOf(phase)).map(task => {
     const stack = readStack(machine, task);
-    const frame = stack.find(one => isAffected(one, livepatch));
+    const frame =
+      stack.find(one => isAffected(one, livepatch, ownNames(livepatch))) ??
+      (stack.length > 0 && phase === 'enabling'
+        ? stack.find(one => isAffected(one, livepatch, otherNames(machine, livepatch)))
+        : undefined);
     return {
       ...task,
       function: frame?.symbol,
@@ -56,12 +61,32 @@ function isInTransition(
  * The kernel looks for the code that the transition leads away from (kernel/livepatch/transition.c: klp_check_stack_func()):
  * the livepatch's own when it is disabled; when it is enabled, that of the kernel or of an earlier livepatch.
  */
-function isAffected(frame: Frame, { name, phase, objects }: LoadedLivepatch): boolean {
-  if (phase === 'disabling') return frame.module === name;
-  return (
-    frame.module !== name &&
-    objects.some(object => object.functions.some(({ name: patched }) => patched === frame.symbol))
-  );
+function isAffected(frame: Frame, { name, phase }: LoadedLivepatch, functions: ReadonlySet<string>): boolean {
+  return phase === 'disabling' ? frame.module === name : frame.module !== name && functions.has(frame.symbol);
+}
+
+function ownNames({ objects }: LoadedLivepatch): ReadonlySet<string> {
+  return new Set(objects.flatMap(({ functions }) => functions.map(({ name }) => name)));
+}
+
+/** Read once of a livepatch: who watches a transition looks every second, and /proc/kallsyms is long. */
+const otherNamesOf = new WeakMap<Machine, Map<string, ReadonlySet<string>>>();
+
+/** @returns those that a stack may have for the functions: the kernel shows one of several names */
+function otherNames(machine: Machine, { name, objects }: LoadedLivepatch): ReadonlySet<string> {
+  const known = otherNamesOf.get(machine) ?? new Map<string, ReadonlySet<string>>();
+  otherNamesOf.set(machine, known);
+  let names = known.get(name);
+  if (names === undefined) {
+    const ids = objects.flatMap(({ name: object, functions }) => functions.map(one => ({ ...one, object })));
+    names = new Set(
+      readAliases(machine, ids)
+        .flat()
+        .map(alias => alias.name),
+    );
+    known.set(name, names);
+  }
+  return names;
 }
 
 function whatMoves(task: Task, frame: Frame | undefined): string {
