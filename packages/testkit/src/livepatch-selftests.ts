@@ -164,11 +164,12 @@ if [ $# != 1 ] || [ ! -e "\${1%.ko}.json" ]; then exec insmod "$@"; fi
 result=/tmp/load.$name
 # Whoever reads what insmod says waits for the end of all that hold the pipe.
 kstitch load "$PWD/$1" --timeout 600 > $result 2> /dev/null &
-# Before the kernel signals whoever is in the way, after 15 s, and says so, which the scripts do not expect.
-seen=0
-for ((i = 0; i < 600; i++)); do
-	kill -0 $! 2> /dev/null || break
-	[ -e /sys/kernel/livepatch/$name ] && [ $((seen += 1)) -gt 60 ] && { echo "load $name: blocked" >> /kstitch.log; exit 0; }
+# Long before the kernel signals whoever is in the way, after 15 s, and says so, which the scripts do not expect.
+began=
+while kill -0 $! 2> /dev/null; do
+	IFS=. read -r now _ < /proc/uptime
+	[ -e /sys/kernel/livepatch/$name ] && began=\${began:-$now}
+	[ $((now - \${began:-$now})) -gt 3 ] && { echo "load $name: blocked" >> /kstitch.log; exit 0; }
 	sleep .1
 done
 wait $! && { echo "load $name: $(value verdict $result)" >> /kstitch.log; exit 0; }
