@@ -7,6 +7,8 @@ const declaredBefore = /\b(\w+)\s*\([^()]*\)\s*$/;
 const weakInAssembly = /(?:^|\s)(?:\.weak|SYM_\w*_WEAK\w*\()\s*(\w+)/g;
 const weakSyscall = /\bCOND_SYSCALL(?:_COMPAT)?\((\w+)\)/g;
 
+/** One of them is in every text with a weak name. */
+const marks = ['weak', '_WEAK', 'COND_SYSCALL'];
 /** In characters: no declaration is longer. */
 const reach = 400;
 
@@ -15,7 +17,7 @@ const reach = 400;
  * @returns names that are weak in it, whatever the configuration
  */
 export function readWeakNames(text: string): readonly string[] {
-  if (!/weak|COND_SYSCALL/i.test(text)) return [];
+  if (!marks.some(mark => text.includes(mark))) return [];
   const names = new Set<string>();
   for (const { index, 0: mark } of text.matchAll(weakMark)) {
     const end = index + mark.length;
