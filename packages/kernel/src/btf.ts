@@ -134,6 +134,8 @@ export class Btf {
   readonly #strings: ByteReader;
   /** Type number - 1 → offset of its record. */
   readonly #records: Uint32Array;
+  /** Offsets of the records of structs, one type in twelve of a kernel's. */
+  readonly #structs: number[] = [];
 
   /**
    * @param bytes - the contents of a `.BTF` section
@@ -172,9 +174,8 @@ export class Btf {
   struct(name: string): BtfStruct | undefined {
     let found: BtfStruct | undefined;
     const wanted = Buffer.from(`${name}\0`, 'latin1');
-    for (let index = 0; index < this.#records.length; index++) {
-      const at = this.#recordAt(index + 1);
-      if (this.#kind(at) !== KIND.STRUCT || !this.#isNamed(at, wanted)) continue;
+    for (const at of this.#structs) {
+      if (!this.#isNamed(at, wanted)) continue;
       const size = this.#types.u32(at + 8, 'size of a struct');
       if (found !== undefined && found.size !== size) {
         throw this.#damaged(`it has two structs '${name}', of ${found.size} and of ${size} bytes`);
@@ -270,6 +271,7 @@ export class Btf {
       const tail = tails.get(kindOf(info));
       if (tail === undefined) throw this.#damaged(`type ${count + 1} is of unknown kind ${kindOf(info)}`);
       records[count++] = at;
+      if (kindOf(info) === KIND.STRUCT) this.#structs.push(at);
       at += recordSize + tail.fixed + tail.each * vlenOf(info);
     }
     if (at !== this.#types.length) throw this.#damaged(`type ${count} is cut off`);
