@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
+import { KstitchError } from '@kstitch/report/error';
 import { type Bundle, findCves, formatBundle, parseBundle, patchesOf } from './bundle.ts';
 
 const bundle: Bundle = {
@@ -98,6 +99,7 @@ for (const [what, change, path] of [
     { objects: [{ name: 'vmlinux', functions: [{ name: 'f' }] }] },
     'objects.0.functions.0.sympos',
   ],
+  ['an array as a table', { specialSections: [1] }, 'specialSections'],
   ['a state without a number', { states: [{ id: 0, version: 1, unit: 'a.c' }] }, 'states.0.id'],
 ] as const) {
   test(`parseBundle() names the place of ${what}`, () => {
@@ -114,6 +116,36 @@ for (const [what, change, path] of [
     );
   });
 }
+
+test('what parseBundle() says about a file is short, whatever is in it', () => {
+  const notesOf = (change: object): readonly string[] => {
+    try {
+      parseBundle(JSON.stringify({ ...bundle, ...change }), 'a.json');
+    } catch (error) {
+      assert.ok(error instanceof KstitchError);
+      return [error.message, ...error.notes];
+    }
+    return [];
+  };
+  const head = "cannot read bundle 'a.json': ";
+  // One that is wrong in two ways is one.
+  assert.deepEqual(notesOf({ klpRelocations: -0.5 }).slice(0, 1), [`${head}1 field is wrong`]);
+  assert.match(notesOf({ '': 1 })[1] ?? '', /^bundle: /);
+  for (const change of [
+    { ['k'.repeat(9999)]: 1 },
+    { specialSections: { ['k'.repeat(9999)]: 1 } },
+    { module: 'k'.repeat(9999) },
+    { schema: 'k'.repeat(9999) },
+  ])
+    assert.ok(notesOf(change).join('').length < 600);
+  const some = notesOf({ cautions: Array.from({ length: 60 }, () => 0) });
+  assert.deepEqual([some[0], some.length, some.at(-1)], [`${head}60 fields are wrong`, 52, 'and 10 more']);
+  const many = notesOf({ cautions: Array.from({ length: 500_000 }, () => 0) });
+  assert.deepEqual(many, [
+    `${head}at least 1 field is wrong`,
+    'cautions.0: Invalid type: Expected string but received 0',
+  ]);
+});
 
 test('parseBundle() tells another version from a damaged file', () => {
   assert.throws(() => parseBundle(JSON.stringify({ ...bundle, schema: 'kstitch/bundle/2' }), 'a.json'), {

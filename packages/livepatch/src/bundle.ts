@@ -6,7 +6,18 @@ import { createHash } from 'node:crypto';
 import { callbackKinds } from '@kstitch/kernel/klp-callbacks';
 import { KstitchError } from '@kstitch/report/error';
 import * as v from 'valibot';
-import { count, integer, list, name, objectName, parseDocument, record, sha256, text } from './document.ts';
+import {
+  count,
+  integer,
+  list,
+  name,
+  objectName,
+  parseDocument,
+  record,
+  sha256,
+  table,
+  text,
+} from './document.ts';
 import { MAX_STATE_NUMBER } from './plan.ts';
 
 export const BUNDLE_SCHEMA = 'kstitch/bundle/1';
@@ -123,7 +134,7 @@ const bundle = record({
     widthOnlyDifferences: count,
   }),
   /** Entries carried into the module, by section. */
-  specialSections: v.pipe(v.record(name, count), v.readonly()),
+  specialSections: table(count),
   /** `.klp.rela.*` entries, which Linux 6.1 pays for one by one when it loads the module. */
   klpRelocations: count,
   replace: v.boolean(),
@@ -149,7 +160,7 @@ export type BundleFunction = v.InferOutput<typeof patchedFunction>;
 /**
  * @param json - contents of `NAME.json`
  * @param what - the file's name, for messages
- * @throws KstitchError - `bundle-malformed` with a note for each field that is wrong, `bundle-schema` when another version
+ * @throws KstitchError - `bundle-malformed` with notes on the fields that are wrong, `bundle-schema` when another version
  *   of kstitch wrote it
  */
 export function parseBundle(json: string, what: string): Bundle {

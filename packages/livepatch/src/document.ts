@@ -10,8 +10,17 @@ import { kernelLimits } from './kernel-limits.ts';
 /** In characters, of any text that is not a symbol: a path, a caution, a line of a log. */
 const MAX_TEXT_LENGTH = 4096;
 
-/** In characters, of what is said about one wrong field, which may hold anything of any length. */
-const MAX_PROBLEM_LENGTH = 200;
+/** In characters, of what a message takes out of the file, which may hold anything of any length. */
+const MAX_QUOTE_LENGTH = 200;
+
+/**
+ * In characters. Of a longer file only the first wrong field is looked for: what is known about each takes a kilobyte, and there
+ * may be one in every two characters.
+ */
+const MAX_LISTED_LENGTH = 256 * 1024;
+
+/** Notes about wrong fields. */
+const MAX_LISTED = 50;
 
 export const text = v.pipe(v.string(), v.maxLength(MAX_TEXT_LENGTH));
 export const name = v.pipe(v.string(), v.minLength(1), v.maxLength(kernelLimits.symbolName));
@@ -27,6 +36,15 @@ export const list = <const T extends v.GenericSchema>(item: T) => v.pipe(v.array
 /** These fields and no others. */
 export const record = <const T extends v.ObjectEntries>(fields: T) =>
   v.pipe(v.strictObject(fields), v.readonly());
+
+/** From any names. An array would pass for one whose names are numbers. */
+export const table = <const T extends v.GenericSchema>(item: T) =>
+  v.pipe(
+    v.unknown(),
+    v.check(value => !Array.isArray(value), 'Invalid type: Expected Object but received Array'),
+    v.record(name, item),
+    v.readonly(),
+  );
 
 /** A kind of file. */
 export interface DocumentKind<T> {
@@ -46,7 +64,7 @@ export interface DocumentKind<T> {
 /**
  * @param json - contents of the file
  * @param what - the file's name, for messages
- * @throws KstitchError - with the code `malformed` and a note for each field that is wrong, with `otherSchema` when another version
+ * @throws KstitchError - with the code `malformed` and notes on the fields that are wrong, with `otherSchema` when another version
  *   of kstitch wrote it
  */
 export function parseDocument<T>(
@@ -67,20 +85,24 @@ export function parseDocument<T>(
   if (itself.success && itself.output.schema !== schemaName)
     throw new KstitchError(
       otherSchema,
-      `${head}: its schema is '${itself.output.schema}', this kstitch knows '${schemaName}'`,
+      `${head}: its schema is '${shorten(itself.output.schema)}', this kstitch knows '${schemaName}'`,
     );
-  const parsed = v.safeParse(schema, value);
+  const abortEarly = json.length > MAX_LISTED_LENGTH;
+  const parsed = v.safeParse(schema, value, { abortEarly, abortPipeEarly: true });
   if (parsed.success) return parsed.output;
   const { issues } = parsed;
-  throw new KstitchError(
-    malformed,
-    `${head}: ${issues.length} ${issues.length === 1 ? 'field is' : 'fields are'} wrong`,
-    { notes: issues.map(issue => describeIssue(issue, kind)) },
-  );
+  const notes = issues.slice(0, MAX_LISTED).map(issue => describeIssue(issue, kind));
+  if (issues.length > MAX_LISTED) notes.push(`and ${issues.length - MAX_LISTED} more`);
+  const wrong = abortEarly
+    ? 'at least 1 field is'
+    : `${issues.length} ${issues.length === 1 ? 'field is' : 'fields are'}`;
+  throw new KstitchError(malformed, `${head}: ${wrong} wrong`, { notes });
 }
 
 function describeIssue(issue: v.BaseIssue<unknown>, kind: string): string {
-  const { message } = issue;
-  const short = message.length > MAX_PROBLEM_LENGTH ? `${message.slice(0, MAX_PROBLEM_LENGTH)}…` : message;
-  return `${v.getDotPath(issue) ?? kind}: ${short}`;
+  return `${shorten(v.getDotPath(issue) || kind)}: ${shorten(issue.message)}`;
+}
+
+function shorten(text: string): string {
+  return text.length > MAX_QUOTE_LENGTH ? `${text.slice(0, MAX_QUOTE_LENGTH)}…` : text;
 }

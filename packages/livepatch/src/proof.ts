@@ -133,7 +133,7 @@ export type ProofStep = v.InferOutput<typeof step>;
 /**
  * @param json - contents of `NAME.proof.json`
  * @param what - the file's name, for messages
- * @throws KstitchError - `proof-malformed` with a note for each field that is wrong, `proof-schema` when another version of
+ * @throws KstitchError - `proof-malformed` with notes on the fields that are wrong, `proof-schema` when another version of
  *   kstitch wrote it
  */
 export function parseProof(json: string, what: string): Proof {

@@ -20,7 +20,7 @@ export interface SourceIndex {
 }
 
 /** Raised when what is read out of the source changes. */
-const indexSchema = 2;
+const indexSchema = 3;
 
 /** The index as it stands in the cache. */
 interface StoredIndex {

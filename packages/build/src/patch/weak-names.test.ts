@@ -19,6 +19,13 @@ test('readWeakNames() finds what another unit may define instead', () => {
     'f',
     'g',
   ]);
+  // include/linux/compiler_attributes.h: __alias(); lib/crypto/blake2s-generic.c
+  assert.ok(found('void f(int a,\n\tint b)\n\t__weak __alias(g);').includes('f'));
+  assert.deepEqual(found('const struct s first __weak;\nint second[2] __weak, third(void) __weak;\nint x;'), [
+    'first',
+    'second',
+    'third',
+  ]);
   assert.deepEqual(found('SYM_FUNC_START_WEAK(memcpy)\n\t.weak memset\n'), ['memcpy', 'memset']);
   assert.ok(found('COND_SYSCALL(io_setup);').includes('__x64_sys_io_setup'));
   assert.deepEqual(found('int strong(void) { return weakly(1); }'), []);
