@@ -14,12 +14,13 @@ interface Line {
 
 /**
  * @param functions - with their places among those of one name in their object, from 1 (0: it is the only one)
- * @returns the other names of each, in their order; none where addresses are hidden
+ * @returns the other names of each, in their order; undefined of one whose address is hidden (`kernel.kptr_restrict` is 2), so that
+ *   nobody knows
  */
 export function readAliases(
   machine: Machine,
   functions: readonly (FunctionName & { readonly sympos: number })[],
-): readonly (readonly FunctionName[])[] {
+): readonly (readonly FunctionName[] | undefined)[] {
   if (functions.length === 0) return [];
   const addresses = functions.map((): string[] => []);
   for (const { address, id } of kallsyms(machine))
@@ -28,11 +29,17 @@ export function readAliases(
     });
   const aliases = new Map<string, FunctionName[]>();
   const places = functions.map(({ sympos }, index) => addresses[index]?.[Math.max(sympos, 1) - 1]);
-  for (const place of places) if (place !== undefined && !/^0*$/.test(place)) aliases.set(place, []);
+  for (const place of places) if (place !== undefined && !isHidden(place)) aliases.set(place, []);
   if (aliases.size > 0) for (const { address, id } of kallsyms(machine)) aliases.get(address)?.push(id);
-  return functions.map(({ object, name }, index) =>
-    (aliases.get(places[index] ?? '') ?? []).filter(id => id.name !== name || id.object !== object),
-  );
+  return functions.map(({ object, name }, index) => {
+    const place = places[index];
+    if (place === undefined) return [];
+    return aliases.get(place)?.filter(id => id.name !== name || id.object !== object);
+  });
+}
+
+function isHidden(address: string): boolean {
+  return /^0*$/.test(address);
 }
 
 function* kallsyms(machine: Machine): Generator<Line> {

@@ -56,10 +56,9 @@ test('a function with several names is in force under the one that the kernel sh
   // Of two functions with its name, the one that it is.
   assert.equal(verdict(symbols('x', `${name}_first`)), 'not in force');
   assert.equal(verdict(symbols('x', `${name}_first`), 2), 'attested');
-  assert.equal(
-    verdict(symbols(`${name}_first`, 'x').replaceAll(/^\w+/gm, '0000000000000000')),
-    'not in force',
-  );
+  // Where addresses are hidden nobody knows.
+  const hidden = symbols(`${name}_first`, 'x').replaceAll(/^\w+/gm, '0000000000000000');
+  assert.equal(verdict(hidden), 'sysfs only');
   assert.equal(verdict(symbols(`${name}_first\t[ext4]`, 'x')), 'not in force');
   assert.equal(verdict(undefined), 'not in force');
 });

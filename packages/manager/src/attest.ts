@@ -12,8 +12,8 @@ import { type LoadedLivepatch, readLivepatches } from './read-livepatches.ts';
 
 /**
  * `attested`: calls of the function go to livepatch. `shadowed`: they do, and a livepatch that was loaded later takes them.
- * `waiting`: its object is not loaded; it will be patched when it is. `sysfs only`: tracefs is not mounted, so that only the
- * kernel's word for it is there. `not in force`: ftrace does not lead calls of it to livepatch.
+ * `waiting`: its object is not loaded; it will be patched when it is. `sysfs only`: tracefs is not mounted, or the kernel
+ * hides under which of its names it knows the function, so that only its word for it is there. `not in force`: ftrace does not lead calls of it to livepatch.
  */
 export type FunctionState = 'attested' | 'shadowed' | 'waiting' | 'sysfs only' | 'not in force';
 
@@ -62,16 +62,16 @@ export function attest(machine: Machine, name: string): Attestation | undefined 
   );
   const unseen = ids.filter(id => id.patched && traced?.has(keyOf(id)) === false);
   const otherNames = readAliases(machine, unseen);
-  const lost = new Set(
-    unseen.filter((_, index) => otherNames[index]?.some(id => traced?.has(keyOf(id))) !== true),
-  );
+  const isTraced = (id: FunctionName) => traced?.has(keyOf(id)) === true;
+  const lost = new Set(unseen.filter((_, index) => otherNames[index]?.some(isTraced) === false));
+  const unknown = new Set(unseen.filter((_, index) => otherNames[index] === undefined));
   const functions = ids.map(id => {
     const { patched, ...place } = id;
     const judge = (): FunctionState => {
       if (!patched) return id.object === 'vmlinux' ? 'not in force' : 'waiting';
       if (lost.has(id)) return 'not in force';
       if (later.has(`${keyOf(id)},${id.sympos}`)) return 'shadowed';
-      return traced === undefined ? 'sysfs only' : 'attested';
+      return traced === undefined || unknown.has(id) ? 'sysfs only' : 'attested';
     };
     return { ...place, state: judge() };
   });

@@ -79,11 +79,7 @@ function otherNames(machine: Machine, { name, objects }: LoadedLivepatch): Reado
   let names = known.get(name);
   if (names === undefined) {
     const ids = objects.flatMap(({ name: object, functions }) => functions.map(one => ({ ...one, object })));
-    names = new Set(
-      readAliases(machine, ids)
-        .flat()
-        .map(alias => alias.name),
-    );
+    names = new Set(readAliases(machine, ids).flatMap((aliases = []) => aliases.map(alias => alias.name)));
     known.set(name, names);
   }
   return names;

@@ -45,7 +45,7 @@ export function findTraceable<T extends FunctionName & { readonly sympos: number
 ): ReadonlyMap<string, T> {
   const found = findListed(machine, folder, new Map(wanted.map(id => [keyOf(id), id])));
   const missing = wanted.filter(id => !found.has(keyOf(id)));
-  const others = readAliases(machine, missing).flatMap((ids, index) =>
+  const others = readAliases(machine, missing).flatMap((ids = [], index) =>
     ids.flatMap((id): [string, T][] => {
       const owner = missing[index];
       return owner === undefined ? [] : [[keyOf(id), owner]];

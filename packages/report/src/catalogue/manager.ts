@@ -100,7 +100,7 @@ export const managerCodes = {
   'load-function-missing': {
     kind: 'refusal',
     meaning: 'A function that the livepatch replaces is not among those that the running kernel can trace.',
-    help: 'the running kernel is not the one that the livepatch was built for, or has switched the function off; report it with the kernel release',
+    help: 'the running kernel is not the one that the livepatch was built for, or has switched the function off; report it with the kernel release. Where kernel.kptr_restrict is 2 it hides by which of several names it knows a function: set it to 1 and try again',
     example: "ftrace cannot reach 'ext4_mb_load_buddy_gfp()'",
   },
   'load-function-taken': {
