@@ -28,9 +28,9 @@ export function makeExecutable(directory: string, path: string): string[] {
       assets,
       disableExperimentalSEAWarning: true,
       useCodeCache: true,
-      // NODE_OPTIONS is not kstitch's: it would let a variable of the caller run code as root.
-      // As the launcher of a checkout says.
+      // As packages/cli/bin/kstitch starts node.
       execArgv: ['--max-semi-space-size=16'],
+      // NODE_OPTIONS is not kstitch's: it would let a variable of the caller run code as root.
       execArgvExtension: 'none',
     }),
   );

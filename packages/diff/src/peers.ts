@@ -56,7 +56,7 @@ export function readGlobals(unit: string, before: ElfFile, after: ElfFile): Unit
 /**
  * @param units - of one object, one or more
  * @param isShipped - whether the shipped object has a global symbol of a name
- * @param isWeak - whether some source of the kernel has a weak definition of a name
+ * @param isWeak - whether some source of the kernel defines or declares a name weak
  * @returns what they give each other, and a refusal for each global that went from one unit to another: old callers would keep the
  *   old one, and whatever the patch changed in it on the way would be lost. A definition beside a weak one, or without the one that
  *   stood before a weak one, is such a move, too
@@ -82,7 +82,7 @@ export function findPeers(
     if (target === undefined && !isWeak(name)) return [];
     const text =
       target === undefined
-        ? `the patch takes '${name}' out of '${unit}', and a weak one of another unit takes its place`
+        ? `the patch takes '${name}' out of '${unit}'; the name is weak, so that uses of it lead to another definition or nowhere`
         : `the patch moves '${name}' from '${unit}' to '${target}'`;
     return [diagnostic('symbol-moved', { unit, symbol: name }, text)];
   });

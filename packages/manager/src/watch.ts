@@ -57,7 +57,10 @@ export async function watchTransition(
   });
 }
 
-/** @returns seconds until the next poll: to a twentieth of what the transition has taken, for short ones as finely as there is use in */
+/**
+ * @returns seconds until the next poll: to a twentieth of what the transition has taken, for short ones as finely as there is
+ *   use in
+ */
 export function pollAfter(seconds: number): number {
   return Math.min(Math.max(times.poll, seconds / 20), times.longestPoll);
 }

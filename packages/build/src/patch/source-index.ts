@@ -32,8 +32,8 @@ interface StoredIndex {
 }
 
 /**
- * Reads the include lines and weak names of all units of a flavour and of everything they may include, once: a kit never changes, so the
- * result is kept in the cache (2 MB for a cloud flavour; 8,000 files are read for it).
+ * Reads the include lines and weak names of all units of a flavour and of everything they may include, once: a kit never changes,
+ * so the result is kept in the cache (2 MB for a cloud flavour; 10,000 files are read for it).
  *
  * @throws KstitchError - `host-file-failed`, `host-disk-full`, `interrupted`
  */
