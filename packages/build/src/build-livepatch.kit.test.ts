@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { inspectLivepatch } from '@kstitch/livepatch/inspect';
 import { silentContext } from '@kstitch/report/context';
+import { Refusal } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { editPatch } from '@kstitch/testkit/edit-patch';
 import { testKit, testRelease } from '@kstitch/testkit/kit';
@@ -120,6 +121,21 @@ test('buildLivepatch() finds no difference in a comment that shifts every line b
     '/* one\n * two\n */\n#include "mballoc.h"\n',
   );
   assert.equal(await refusalOf(patch, 'comment'), 'no-functional-difference');
+});
+
+test('a strong function that is taken out before a weak one of another unit is refused', async () => {
+  // fs/proc/meminfo.c has a weak one that does nothing.
+  const patch = await editPatch(
+    'arch/x86/mm/pat/set_memory.c',
+    'void arch_report_meminfo(struct seq_file *m)\n',
+    'static void __maybe_unused report_nothing(struct seq_file *m)\n',
+  );
+  const error = await build(patch, 'weak').catch((reason: unknown) => reason);
+  assert.ok(error instanceof Refusal);
+  assert.deepEqual(
+    error.diagnostics.map(({ code, place }) => [code, place.symbol]),
+    [['symbol-moved', 'arch_report_meminfo']],
+  );
 });
 
 test('buildLivepatch() refuses a change of init code', async () => {
