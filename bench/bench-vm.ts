@@ -41,6 +41,7 @@ try {
     timeoutSeconds: 300 * pairs + 300,
     // In turn, each would stand still while the other has its time, whatever is loaded.
     processors: 'at once',
+    onMessage: line => console.error(line),
   });
   if (status !== 0) throw new Error(`the guest ended with status ${status}\n${log}`);
   const windows = new Map<number, Rounds[]>();
@@ -101,6 +102,7 @@ while [ "$pair" -le ${pairs} ]; do
 		load_and_unload $((2 * pair + 1)) by_insmod
 		load_and_unload $((2 * pair)) by_kstitch
 	fi
+	echo "pair $pair of ${pairs}" >&2
 	pair=$((pair + 1))
 done
 window 255

@@ -61,6 +61,8 @@ export interface GuestRun extends GuestContents {
   /** Further words of the kernel's command line. */
   readonly commandLine?: readonly string[];
   readonly processors?: Processors;
+  /** Handed each line that the script writes to standard error, as it comes. */
+  readonly onMessage?: (line: string) => void;
   /** What the guest writes is there in the next run with this directory; its root is that of the first. */
   readonly keep?: boolean;
 }
@@ -85,5 +87,6 @@ export async function runWithKstitch(directory: string, run: GuestRun): Promise<
     timeoutSeconds: run.timeoutSeconds,
     commandLine: [...patience, ...(run.commandLine ?? [])],
     ...(run.processors === undefined ? {} : { processors: run.processors }),
+    ...(run.onMessage === undefined ? {} : { onMessage: run.onMessage }),
   });
 }

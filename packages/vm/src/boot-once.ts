@@ -34,6 +34,8 @@ export interface BootOnceRequest {
   readonly processors?: Processors;
   /** What is shown while it runs. */
   readonly label?: string;
+  /** Handed each line that the script writes to standard error, as it comes. */
+  readonly onMessage?: (line: string) => void;
 }
 
 export interface BootOnceResult {
@@ -79,6 +81,7 @@ export function bootOnce(context: Context, request: BootOnceRequest): Promise<Bo
         ...(request.processors === undefined ? {} : { processors: request.processors }),
         limitOf: step => (step === 'script' ? request.timeoutSeconds : limits.other),
         onStep: update,
+        ...(request.onMessage === undefined ? {} : { onOutput: request.onMessage }),
       });
       const result = run.frames.find(({ kind }) => kind === 'output');
       const status = numberIn(result, 'status');

@@ -40,6 +40,8 @@ export interface MachineRunOptions {
   /** Seconds until the first step, default {@link limits.boot}. */
   readonly bootLimit?: number;
   readonly onStep?: (step: string) => void;
+  /** Handed each line that the guest's scripts print, as it comes. */
+  readonly onOutput?: (line: string) => void;
   /** Where the log is written, however the boot ended, unless it was interrupted. */
   readonly logPath?: string;
 }
@@ -148,7 +150,10 @@ class Watch {
     this.#kernelLog = new KernelLog(line => this.#lines.push(line));
     this.#guest = new GuestChannel(nonce, {
       onFrame: frame => this.#takeFrame(frame),
-      onOutput: line => this.#lines.push(`guest> ${line}`),
+      onOutput: line => {
+        this.#lines.push(`guest> ${line}`);
+        options.onOutput?.(line);
+      },
     });
     this.#timer = this.#arm(options.bootLimit ?? limits.boot);
     machine.kernelLog.on('data', (chunk: Buffer) => {
