@@ -16,13 +16,20 @@ import { testRelease } from '@kstitch/testkit/kit';
 import { buildForGuest, runWithKstitch } from '@kstitch/testkit/manager-guest';
 import { blockerPatches } from '@kstitch/testkit/manager-patches';
 import { root } from '../scripts/repository.ts';
-import { pausePage, wantedPairs } from './pause-page.ts';
+import {
+  type Loader,
+  loadSeconds,
+  pausePage,
+  wantedPairs,
+  windowNumber,
+  windowsOfLoad,
+} from './pause-page.ts';
 import { parseRounds, type Rounds } from './pauses.ts';
 
 const { values } = parseArgs({ options: { pairs: { type: 'string', default: String(wantedPairs) } } });
 const pairs = Number(values.pairs);
-/** What busy.c takes for windows, two a pair. */
-const mostPairs = 120;
+/** busy.c takes 254 windows. */
+const mostPairs = 40;
 if (!(Number.isInteger(pairs) && pairs >= 1 && pairs <= mostPairs))
   throw new RangeError(`--pairs is a whole number from 1 to ${mostPairs}`);
 
@@ -38,7 +45,7 @@ try {
   const { output, status, log } = await runWithKstitch(work, {
     files: { ...files, '/busy': busy },
     script: script(names.pipe),
-    timeoutSeconds: 300 * pairs + 300,
+    timeoutSeconds: 120 * pairs + 300,
     // In turn, each would stand still while the other has its time, whatever is loaded.
     processors: 'at once',
     onMessage: line => console.error(line),
@@ -60,23 +67,46 @@ try {
   await rm(work, { recursive: true, force: true });
 }
 
-/** Windows have even numbers with kstitch and odd ones with insmod, and are all of the same length; which is first alternates. */
+/** Which of a pair is first alternates; commands take the same time in all windows, insmod's that of kstitch. */
 function script(name: string): string {
   const patch = `/sys/kernel/livepatch/${name}`;
+  const turns = Array.from({ length: pairs }, (_, index) => index + 1).map(pair => {
+    const turn = (loader: Loader) => `load_and_unload ${windowNumber(pair, loader)} by_${loader}`;
+    const [first, second] =
+      pair % 2 === 0 ? (['kstitch', 'insmod'] as const) : (['insmod', 'kstitch'] as const);
+    return `${turn(first)}\n${turn(second)}\necho "pair ${pair} of ${pairs}" >&2`;
+  });
   return `
 chmod 755 /root/k/busy
-printf '\\000' > /tmp/control
-/root/k/busy /tmp/control > /tmp/first &
-/root/k/busy /tmp/control > /tmp/second &
-window() { printf "\\\\$(printf %03o "$1")" | dd of=/tmp/control conv=notrunc 2> /dev/null; }
+control=/root/k/tmp/control
+printf '\\000' > $control
+/root/k/busy $control > /tmp/first &
+/root/k/busy $control > /tmp/second &
+
+# Whoever calls insmod opens the window of the load.
+rm /root/k/bin/insmod
+cat > /root/k/bin/insmod <<'END'
+#!/bin/sh
+window() { printf "\\\\$(printf %03o "$1")" | busybox dd of=/tmp/control conv=notrunc 2> /dev/null; }
+read -r first < /tmp/first
+if [ "$first" != 0 ]; then
+	window $((first + 1))
+	(busybox sleep ${loadSeconds}; window $((first + ${windowsOfLoad - 1}))) < /dev/null > /dev/null 2>&1 &
+fi
+exec busybox insmod "$@"
+END
+chmod 755 /root/k/bin/insmod
+
+window() { printf "\\\\$(printf %03o "$1")" | dd of=$control conv=notrunc 2> /dev/null; }
 in_force() { [ "$(cat ${patch}/transition 2> /dev/null)" = 0 ]; }
 by_kstitch() { kstitch load /${name}.ko --quiet > /dev/null; }
-by_insmod() { insmod /root/k/${name}.ko; }
+by_insmod() { chroot /root/k /bin/insmod /${name}.ko; }
 uptime_s() { read -r up rest < /proc/uptime; echo "\${up%.*}"; }
-# How long both take is found out by the first loads, which are not counted; the code cache is filled by them too.
+# How long a command takes is found out by the first loads, which are not counted; the code cache is filled by them too.
 load_and_unload() {
+	echo "$1" > /root/k/tmp/first
 	began=$(uptime_s)
-	[ "$1" = 0 ] || window "$1"
+	window "$1"
 	$2 || exit 1
 	until in_force; do usleep 20000; done
 	took=$(($(uptime_s) - began + 1))
@@ -91,20 +121,9 @@ length=0
 load_and_unload 0 by_insmod
 load_and_unload 0 by_kstitch
 load_and_unload 0 by_kstitch
-length=$((took + 1))
-echo "a window has $length s" >&2
-pair=1
-while [ "$pair" -le ${pairs} ]; do
-	if [ $((pair % 2)) = 0 ]; then
-		load_and_unload $((2 * pair)) by_kstitch
-		load_and_unload $((2 * pair + 1)) by_insmod
-	else
-		load_and_unload $((2 * pair + 1)) by_insmod
-		load_and_unload $((2 * pair)) by_kstitch
-	fi
-	echo "pair $pair of ${pairs}" >&2
-	pair=$((pair + 1))
-done
+length=$((took + ${loadSeconds} + 1))
+echo "a command has $length s" >&2
+${turns.join('\n')}
 window 255
 wait
 cat /tmp/first /tmp/second
