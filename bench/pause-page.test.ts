@@ -17,7 +17,7 @@ function windowsOf(...ratios: readonly number[]): Map<number, readonly Rounds[]>
 }
 
 const pageOf = (windows: ReadonlyMap<number, readonly Rounds[]>, pairs: number) =>
-  pausePage({ release: '6.1.0-55-cloud-amd64', pairs, windows });
+  pausePage({ release: '6.1.0-55-cloud-amd64', pairs, boots: 1, windows });
 
 test('each load has windows of its own', () => {
   const firsts = [1, 2, 3].flatMap(pair => [windowNumber(pair, 'kstitch'), windowNumber(pair, 'insmod')]);
@@ -31,7 +31,7 @@ test('the page has the ratios, and what is wanted of them', () => {
     page,
     /^\| the load: the longest that 99\.9 % of the rounds took \| 1\.00 \| 1\.00 to 1\.00 \| at most 1\.1 \|$/m,
   );
-  assert.match(page, /^- Pairs: 3; rounds: 12000, 12000, 12000, 12000 in/m);
+  assert.match(page, /^- Pairs: 3, boots: 1; rounds: 12000, 12000, 12000, 12000 in/m);
   assert.match(page, /with `--pairs 3`$/m);
   assert.doesNotMatch(page, /NaN|Infinity|undefined/);
   assert.deepEqual(missed, []);
@@ -52,7 +52,7 @@ test('a ratio that is not as wanted is said', () => {
 test('a pause before insmod or after the load is one of the command', () => {
   for (const window of [windowNumber(1, 'kstitch'), windowNumber(1, 'kstitch') + 2]) {
     const { page, missed } = pageOf(windowsOf(1).set(window, [rounds(4)]), 1);
-    assert.match(page, /- Pairs: 1; rounds: 4000, 4000, 6000, 4000 in/);
+    assert.match(page, /- Pairs: 1, boots: 1; rounds: 4000, 4000, 6000, 4000 in/);
     assert.deepEqual(missed, [
       'the command: the longest round: 2.00 in the median of the pairs, wanted at most 1.1',
     ]);

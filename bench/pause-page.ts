@@ -6,6 +6,8 @@ export interface Pauses {
   /** Of the kernel. */
   readonly release: string;
   readonly pairs: number;
+  /** More than one where the emulator made an end of some. */
+  readonly boots: number;
   /** By number, see {@link windowNumber}; one of each process. */
   readonly windows: ReadonlyMap<number, readonly Rounds[]>;
 }
@@ -45,7 +47,10 @@ type Pair = Readonly<Record<Loader, Rounds>>;
  * @returns the page, and which of the wanted ratios were not met, in words
  * @throws RangeError - a window of a load lacks the rounds of a process
  */
-export function pausePage({ release, pairs, windows }: Pauses): { page: string; missed: readonly string[] } {
+export function pausePage({ release, pairs, boots, windows }: Pauses): {
+  page: string;
+  missed: readonly string[];
+} {
   const sum = (rounds: readonly Rounds[]): Rounds => rounds.reduce(addRounds, noRounds);
   const loadOf = (first: number): Rounds => {
     const rounds = (windows.get(first + 1) ?? []).filter(one => countOf(one) > 0);
@@ -101,7 +106,7 @@ the scheduler gives its share. With insmod alone the same time is counted.
 
 - Command: \`npm run bench:vm\`${pairs === wantedPairs ? '' : `, with \`--pairs ${pairs}\``}
 - Date: ${new Date().toISOString().slice(0, 10)}
-- Pairs: ${pairs}; rounds: ${columns.map(countOf).join(', ')} in the columns below
+- Pairs: ${pairs}, boots: ${boots}; rounds: ${columns.map(countOf).join(', ')} in the columns below
 
 | with kstitch : with insmod | median of the pairs | from, to | wanted |
 |---|---|---|---|
