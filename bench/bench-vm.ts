@@ -30,7 +30,7 @@ import { parseRounds, type Rounds } from './pauses.ts';
 const { values } = parseArgs({ options: { pairs: { type: 'string', default: String(wantedPairs) } } });
 const pairs = Number(values.pairs);
 /** Boots one after the other that end before a pair is done. */
-const mostBootsWithout = 3;
+const mostBootsWithout = 5;
 /** busy.c takes 254 windows. */
 const mostPairs = 40;
 if (!(Number.isInteger(pairs) && pairs >= 1 && pairs <= mostPairs))
@@ -70,12 +70,13 @@ try {
         timeoutSeconds: 300 * (pairs - done) + 300,
         // In turn, each would stand still while the other has its time, whatever is loaded.
         processors: 'at once',
-        commandLine: ['softlockup_panic=1', 'watchdog_thresh=20'],
+        commandLine: ['softlockup_panic=1', 'watchdog_thresh=10'],
         onMessage,
       });
       if (status !== 0) throw new Error(`the guest ended with status ${status}\n${log}`);
     } catch (error) {
-      // QEMU 7.2 now and then leaves a processor with the breakpoint that stands in a function's place while it is switched over.
+      // QEMU 7.2 translates code without a lock on its page, and may leave a processor with the breakpoint that was at the start of a
+      // function while ftrace switched it over.
       if (!(error instanceof KstitchError) || error.code !== 'vm-script-failed') throw error;
       console.error(`${error.message}; the next boot goes on from pair ${done + 1}`);
     }

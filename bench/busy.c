@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A process that is never idle: it writes a byte to a pipe and reads it back, over and over, and takes the time of each round. What
- * is between two rounds and is no work of its own is a pause that it saw.
+ * A process that is never idle while a window is open: it writes a byte to a pipe and reads it back, over and over, and takes the time
+ * of each round. What is between two rounds and is no work of its own is a pause that it saw.
  *
  *   busy CONTROL: CONTROL is a file with one byte, the number of the window that rounds are counted for, 0 for none. When the
  *   number changes, one line is printed for the window that is over: its number, the longest round in nanoseconds, and
@@ -69,8 +69,11 @@ int main(int argc, char **argv)
 			last = now();
 			continue;
 		}
-		if (window == 0)
+		if (window == 0) {
+			usleep(1000);
+			last = now();
 			continue;
+		}
 		/* Shorter ones have no bucket: the shift below would be by less than nothing. */
 		if (took < perDoubling)
 			took = perDoubling;

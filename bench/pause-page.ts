@@ -98,7 +98,7 @@ export function pausePage({ release, pairs, boots, windows }: Pauses): {
 Two processes write a byte to a pipe and read it back, without a pause of their own, on the two processors of a virtual machine with
 the stock kernel ${release}. Meanwhile a livepatch of \`pipe_read()\` is loaded, by \`kstitch load\` and by \`insmod\` in turns. A round that
 takes long is a pause that they saw. The processors are emulated, so that only ratios mean something; whatever else the machine
-below does is in the figures of both.
+below does is in the figures of both. A pair in which the emulator hung counts for nothing.
 
 "The load" are the ${loadSeconds} s from the call of insmod on, in which the kernel links the module, switches the functions over and ends the
 transition. "The command" is all of it, from the start of kstitch to its end: a third program on two busy processors, which
