@@ -63,23 +63,24 @@ try {
       done += 1;
     };
     boots += 1;
-    try {
-      const { status, log } = await runWithKstitch(work, {
-        files: { ...files, '/busy': busy },
-        script: script(names.pipe, done + 1),
-        timeoutSeconds: 300 * (pairs - done) + 300,
-        // In turn, each would stand still while the other has its time, whatever is loaded.
-        processors: 'at once',
-        commandLine: ['softlockup_panic=1', 'watchdog_thresh=10'],
-        onMessage,
-      });
-      if (status !== 0) throw new Error(`the guest ended with status ${status}\n${log}`);
-    } catch (error) {
-      // QEMU 7.2 translates code without a lock on its page, and may leave a processor with the breakpoint that was at the start of a
-      // function while ftrace switched it over.
-      if (!(error instanceof KstitchError) || error.code !== 'vm-script-failed') throw error;
-      console.error(`${error.message}; the next boot goes on from pair ${done + 1}`);
-    }
+    const ended = await runWithKstitch(work, {
+      files: { ...files, '/busy': busy },
+      script: script(names.pipe, done + 1),
+      timeoutSeconds: 300 * (pairs - done) + 300,
+      // In turn, each would stand still while the other has its time, whatever is loaded.
+      processors: 'at once',
+      commandLine: ['softlockup_panic=1', 'watchdog_thresh=10'],
+      onMessage,
+    }).then(
+      ({ status }) => (status === 0 ? undefined : `the guest's script ended with status ${status}`),
+      (error: unknown) => {
+        if (error instanceof KstitchError && error.code === 'vm-script-failed') return error.message;
+        throw error;
+      },
+    );
+    // QEMU 7.2 translates code without a lock on its page: with several processors at once, one may be left with the breakpoint that
+    // was at the start of a function while ftrace switched it over, or with old code of a compiler such as V8.
+    if (ended !== undefined) console.error(`${ended}; the next boot goes on from pair ${done + 1}`);
     without = done > before ? 0 : without + 1;
   }
   if (done < pairs)
