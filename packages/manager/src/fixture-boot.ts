@@ -1,16 +1,15 @@
 /** For tests: recorded machines on which a livepatch is installed, and their boots. */
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
 import { type BootResult, bootLivepatch } from './boot.ts';
 import {
   type Edits,
-  ext4Name,
   moduleFor,
+  notYetLoaded,
   type Recording,
   recordedManager,
   recordOf,
-  standIn,
 } from './fixture-machine.ts';
 import { installLivepatch } from './install.ts';
 import type { Manager } from './manager.ts';
@@ -33,14 +32,10 @@ export async function installedOn(
   return manager;
 }
 
-/** The machine `active` before its livepatch is loaded; insmod then does, after `first`, in its root. */
+/** The machine `active` with what is {@link notYetLoaded}, and yet installed. */
 export async function loadable(t: TestContext, first = '', edits: Edits = {}): Promise<Manager> {
   const manager = await installedOn(t, 'active', 'ext4', edits);
-  const { root } = manager.machine;
-  const folder = `${root}/sys/kernel/livepatch`;
-  standIn(t, 'insmod', `cd ${root}\n${first}\nmv ${root}/away ${folder}/${ext4Name}`);
-  renameSync(`${folder}/${ext4Name}`, `${root}/away`);
-  writeFileSync(`${root}/proc/modules`, '');
+  notYetLoaded(t, manager, first);
   return manager;
 }
 

@@ -1,6 +1,15 @@
 /** For tests: recorded machines (scripts/record-machine.ts) as folders, and the livepatches that were loaded into them. */
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -130,4 +139,12 @@ export function standIn(t: TestContext, tool: 'insmod' | 'rmmod' | 'modprobe', s
   t.after(() => {
     process.env['PATH'] = before;
   });
+}
+
+/** The machine `active` before its livepatch is loaded; insmod then does, after `first`, in its root. */
+export function notYetLoaded(t: TestContext, { machine: { root } }: Manager, first = ''): void {
+  const folder = `${root}/sys/kernel/livepatch`;
+  standIn(t, 'insmod', `cd ${root}\n${first}\nmv ${root}/away ${folder}/${ext4Name}`);
+  renameSync(`${folder}/${ext4Name}`, `${root}/away`);
+  writeFileSync(`${root}/proc/modules`, '');
 }

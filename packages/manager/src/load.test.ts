@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Bundle } from '@kstitch/livepatch/bundle';
 import { silentContext } from '@kstitch/report/context';
@@ -10,6 +12,7 @@ import {
   finishWhenReversed,
   keep,
   moduleFor,
+  notYetLoaded,
   pipeName,
   recordedManager,
   recordOf,
@@ -20,6 +23,7 @@ import { type LoadRequest, loadLivepatch } from './load.ts';
 import type { Manager } from './manager.ts';
 
 const skip = missingCompiler;
+const priorityAtFirst = getPriority();
 
 function requestFor(given: Bundle, more: Partial<LoadRequest> = {}): LoadRequest {
   const { module, bundle } = moduleFor(given);
@@ -186,11 +190,7 @@ test("what the kernel refuses is told in insmod's words, and the action ends", {
 
 test('a livepatch is loaded from the copy in the store, and attested', { skip }, async t => {
   const manager = recordedManager(t, 'active');
-  const { root } = manager.machine;
-  const folder = `${root}/sys/kernel/livepatch`;
-  standIn(t, 'insmod', `test -s "$1" && mv ${root}/away ${folder}/${ext4Name}`);
-  renameSync(`${folder}/${ext4Name}`, `${root}/away`);
-  writeFileSync(`${root}/proc/modules`, '');
+  notYetLoaded(t, manager, 'test -s "$1" || exit 1');
   const result = await loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4')));
   assert.deepEqual([result.result, result.attestation?.verdict], ['loaded', 'attested']);
   assert.deepEqual(journalOf(manager), [
@@ -198,6 +198,16 @@ test('a livepatch is loaded from the copy in the store, and attested', { skip },
     `load ${ext4Name} step inserted`,
     `load ${ext4Name} end attested`,
   ]);
+});
+
+test('kstitch comes after whatever else runs, and insmod does not', { skip }, async t => {
+  const manager = recordedManager(t, 'active');
+  const niceness = join(manager.machine.root, 'niceness');
+  notYetLoaded(t, manager, `set -- $(cat /proc/$$/stat); echo \${19} > ${niceness}`);
+  await loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4')));
+  assert.equal(getPriority(), priorityAtFirst + 5);
+  const ofInsmod = process.geteuid?.() === 0 ? priorityAtFirst : priorityAtFirst + 5;
+  assert.equal(Number(readFileSync(niceness, 'utf8')), ofInsmod);
 });
 
 test('a failure while the transition goes on takes it back', { skip }, async t => {

@@ -2,6 +2,7 @@
  * Loads a livepatch and sees it through: preflight, insmod, the transition, attestation. Whatever happens, the journal says so,
  * and the kernel is left in one of two states: the livepatch is in force, or it is not.
  */
+import { inFront, stepBack } from '@kstitch/host/priority';
 import { run } from '@kstitch/host/run';
 import { parseBundle } from '@kstitch/livepatch/bundle';
 import type { Context } from '@kstitch/report/context';
@@ -59,6 +60,8 @@ export async function loadLivepatch(
   manager: Manager,
   request: LoadRequest,
 ): Promise<LoadResult> {
+  // Those who work meanwhile see a load as a pause. The kernel's own part is not drawn out: others may wait for its locks.
+  stepBack();
   if (request.dryRun)
     return { livepatch: await check(context, manager, request), result: 'checked', forced: false };
   return await alone(context, manager, entries => loadAlone(context, manager, request, entries));
@@ -164,7 +167,7 @@ async function insmod(
   try {
     // Not ended by Ctrl-C: the kernel would go on without it.
     await context.progress.step(`load '${name}'`, () =>
-      run('insmod', [store.modulePath(name)], { env: systemPath() }),
+      inFront(() => run('insmod', [store.modulePath(name)], { env: systemPath() })),
     );
   } catch (error) {
     action.end('load-kernel-refused');
