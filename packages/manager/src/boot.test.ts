@@ -104,6 +104,19 @@ test('killed while it settles, the same boot may settle it, and another leaves i
   assert.equal((await tell(manager)).guard, null);
 });
 
+test('what another boot command of this boot loaded keeps its guard when this one is stopped', {
+  skip,
+}, async t => {
+  const manager = await installedOn(t, 'active', 'ext4', { 'etc/kstitch.toml': '[boot]\nsettled = 30\n' });
+  const set = { livepatch: ext4Name, boot: manager.kernel.bootId, at: 'x' };
+  const installed = new Installed(manager.stateDirectory);
+  await installed.writeGuard(release, set);
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(new KstitchError('interrupted', 'x')), 300);
+  await assert.rejects(boot(manager, controller.signal), { name: 'AbortError' });
+  assert.deepEqual(installed.readGuard(release), set);
+});
+
 test('stopped in good order before it has settled, the guard goes', { skip }, async t => {
   const manager = await loadable(t, '', { 'etc/kstitch.toml': '' });
   const controller = new AbortController();

@@ -113,10 +113,12 @@ async function loadGuarded(
   const config = await readConfig(machine);
   trial.config = config;
   const { settled, timeout } = config.boot;
-  const guards: { readonly guard: Guard; readonly oopses: Oopses }[] = [];
+  const guards: { readonly guard: Guard; readonly oopses: Oopses; readonly isAnothers: boolean }[] = [];
+  let load: LoadResult | undefined;
+  let hasSettled = false;
   try {
     // From the decision to the guard and the load: in between nobody uninstalls it, and takes the guard away with it.
-    const load = await alone(context, manager, async entries => {
+    load = await alone(context, manager, async entries => {
       // Whoever held the lock may have changed all that was seen before.
       Object.assign(trial, look(manager));
       if (!mayLoad(trial)) return undefined;
@@ -143,18 +145,23 @@ async function loadGuarded(
       );
     });
     if (load !== undefined) await waitFor(context, 'wait until it has settled', settled);
+    hasSettled = true;
     return load;
   } finally {
-    for (const { guard: set, oopses } of guards) await liftGuard(set, oopses);
+    // Who found it in force and is stopped early knows nothing: whoever loaded it may still be waiting until it has settled.
+    for (const { guard: set, oopses, isAnothers } of guards)
+      if (hasSettled || !isAnothers || load?.result !== 'already') await liftGuard(set, oopses);
   }
 
   async function guard(livepatch: string): Promise<void> {
     // The one thing that no lock keeps as it is; there was the time of a preflight for it, or the grace time.
     trial.switchedOff = readKillSwitch(machine);
     if (trial.switchedOff !== undefined) throw new SwitchedOff();
-    const made: Guard = { livepatch, boot: kernel.bootId, at: new Date().toISOString() };
-    guards.push({ guard: made, oopses: readOopses(machine) });
-    await installed.writeGuard(kernel.release, made);
+    const found = installed.readGuard(kernel.release);
+    const isAnothers = found?.livepatch === livepatch && found.boot === kernel.bootId;
+    const set = isAnothers ? found : { livepatch, boot: kernel.bootId, at: new Date().toISOString() };
+    guards.push({ guard: set, oopses: readOopses(machine), isAnothers });
+    if (!isAnothers) await installed.writeGuard(kernel.release, set);
   }
 
   /** However it ended, with the machine alive. Most oopses do not take it down (kernel.panic_on_oops is 0), and yet half of it. */
