@@ -11,6 +11,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { Code } from '@kstitch/report/catalogue';
 import { KstitchError } from '@kstitch/report/error';
 import { compileC } from '@kstitch/testkit/compile';
 import { testRelease } from '@kstitch/testkit/kit';
@@ -29,6 +30,12 @@ import { parseRounds, type Rounds } from './pauses.ts';
 
 const { values } = parseArgs({ options: { pairs: { type: 'string', default: String(wantedPairs) } } });
 const pairs = Number(values.pairs);
+/** What a hang of the emulator is told as. */
+const emulatorFailed: readonly string[] = [
+  'vm-script-failed',
+  'vm-boot-failed',
+  'vm-qemu-died',
+] satisfies Code[];
 /** Boots one after the other that end before a pair is done. */
 const mostBootsWithout = 5;
 /** busy.c takes 254 windows. */
@@ -74,7 +81,7 @@ try {
     }).then(
       ({ status }) => (status === 0 ? undefined : `the guest's script ended with status ${status}`),
       (error: unknown) => {
-        if (error instanceof KstitchError && error.code === 'vm-script-failed') return error.message;
+        if (error instanceof KstitchError && emulatorFailed.includes(error.code)) return error.message;
         throw error;
       },
     );
