@@ -57,7 +57,7 @@ try {
   let done = 0;
   let boots = 0;
   for (let without = 0; done < pairs && without < mostBootsWithout; ) {
-    const before = done;
+    let pairsOfBoot = 0;
     let pending: (readonly [number, Rounds])[] = [];
     const onMessage = (line: string): void => {
       if (line.startsWith('rounds ')) {
@@ -68,7 +68,7 @@ try {
       if (!line.startsWith('pair ')) return;
       for (const [window, rounds] of pending) windows.set(window, [...(windows.get(window) ?? []), rounds]);
       pending = [];
-      done += 1;
+      pairsOfBoot += 1;
     };
     boots += 1;
     const ended = await runWithKstitch(work, {
@@ -88,8 +88,9 @@ try {
     );
     // QEMU 7.2 translates code without a lock on its page: with several processors at once, one may be left with the breakpoint that
     // was at the start of a function while ftrace switched it over, or with old code of a compiler such as V8.
+    done += pairsOfBoot;
+    without = pairsOfBoot > 0 ? 0 : without + 1;
     if (ended !== undefined) console.error(`${ended}; the next boot goes on from pair ${done + 1}`);
-    without = done > before ? 0 : without + 1;
   }
   if (done < pairs)
     throw new Error(`${mostBootsWithout} boots one after the other ended before a pair was done`);
