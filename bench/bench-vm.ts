@@ -86,7 +86,7 @@ try {
         throw error;
       },
     );
-    // QEMU 7.2 translates code without a lock on its page: with several processors at once, one may be left with the breakpoint that
+    // QEMU 7.2, with several processors at once, seems to keep old code that another of them writes over: one may be left with the breakpoint that
     // was at the start of a function while ftrace switched it over, or with old code of a compiler such as V8.
     done += pairsOfBoot;
     without = pairsOfBoot > 0 ? 0 : without + 1;
