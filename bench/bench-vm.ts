@@ -30,7 +30,11 @@ import { parseRounds, type Rounds } from './pauses.ts';
 
 const { values } = parseArgs({ options: { pairs: { type: 'string', default: String(wantedPairs) } } });
 const pairs = Number(values.pairs);
-/** What a hang of the emulator is told as. */
+/**
+ * How an end of the guest shows for which the emulator is to blame. QEMU 7.2, with several processors at once, seems to keep old code
+ * that another of them writes over: one may be left with the breakpoint that was at the start of a function while ftrace switched it
+ * over, or with old code of a compiler such as V8.
+ */
 const emulatorFailed: readonly string[] = [
   'vm-script-failed',
   'vm-boot-failed',
@@ -86,8 +90,6 @@ try {
         throw error;
       },
     );
-    // QEMU 7.2, with several processors at once, seems to keep old code that another of them writes over: one may be left with the breakpoint that
-    // was at the start of a function while ftrace switched it over, or with old code of a compiler such as V8.
     done += pairsOfBoot;
     without = pairsOfBoot > 0 ? 0 : without + 1;
     if (ended !== undefined) console.error(`${ended}; the next boot goes on from pair ${done + 1}`);

@@ -117,6 +117,18 @@ test('what another boot command of this boot loaded keeps its guard when this on
   assert.deepEqual(installed.readGuard(release), set);
 });
 
+test('the oops that another boot command of this boot has found keeps the guard', { skip }, async t => {
+  const manager = await installedOn(t, 'active');
+  const set = { livepatch: ext4Name, boot: manager.kernel.bootId, at: 'x' };
+  const installed = new Installed(manager.stateDirectory);
+  await installed.writeGuard(release, set);
+  const booted = boot(manager);
+  await new Promise(resolve => setTimeout(resolve, 500));
+  await installed.writeGuard(release, { ...set, reason: 'an oops' });
+  await booted;
+  assert.equal(installed.readGuard(release)?.reason, 'an oops');
+});
+
 test('stopped in good order before it has settled, the guard goes', { skip }, async t => {
   const manager = await loadable(t, '', { 'etc/kstitch.toml': '' });
   const controller = new AbortController();

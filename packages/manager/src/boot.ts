@@ -167,6 +167,8 @@ async function loadGuarded(
   /** However it ended, with the machine alive. Most oopses do not take it down (kernel.panic_on_oops is 0), and yet half of it. */
   async function liftGuard(set: Guard, before: Oopses): Promise<void> {
     const oops = hadOops(before, readOopses(machine));
+    // What another has found meanwhile, about a time that this one did not see, stays.
+    if (oops === false && installed.readGuard(kernel.release)?.reason !== undefined) return;
     if (oops === false) {
       await installed.removeGuard(kernel.release);
       return;
