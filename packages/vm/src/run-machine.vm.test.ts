@@ -118,12 +118,14 @@ test('a disk that does not appear is said by the guest', async () => {
 });
 
 test('a script: its status, its output of several MiB, its files', async () => {
+  const messages: string[] = [];
   const result = await bootOnce(silentContext(), {
     accelerator,
     kernel,
     files: [{ path: '/data/greeting', bytes: Buffer.from('hello\n') }],
     script: 'cat /data/greeting >&2\ncat /proc/kallsyms\nexit 3\n',
     timeoutSeconds: 60,
+    onMessage: line => messages.push(line),
   });
   assert.equal(result.status, 3);
   assert.ok(result.output.length > 3_000_000, `${result.output.length} bytes`);
@@ -131,6 +133,7 @@ test('a script: its status, its output of several MiB, its files', async () => {
   assert.match(text, / T vfs_read\n/);
   assert.ok(text.endsWith('\n'), 'cut off');
   assert.match(result.log, /^guest> hello$/m);
+  assert.ok(messages.includes('hello'), messages.join('\n'));
 });
 
 test('a script that does not end, or takes the kernel with it', async () => {
