@@ -16,7 +16,7 @@ import { diffUnit } from '@kstitch/diff/diff-unit';
 import { extract } from '@kstitch/diff/extract';
 import { LinkNames } from '@kstitch/diff/link-names';
 import { type KernelSymbols, referenceByName } from '@kstitch/diff/references';
-import type { Selection } from '@kstitch/diff/select';
+import type { Selection } from '@kstitch/diff/select/selection';
 import { readElf } from '@kstitch/elf/read';
 import { VMLINUX } from '@kstitch/livepatch/plan';
 import { Refusal } from '@kstitch/report/diagnostic';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { PatchReason } from '@kstitch/diff/carry-by-callers';
 import type { Extraction } from '@kstitch/diff/extract';
+import type { PatchReason } from '@kstitch/diff/select/carry-by-callers';
 import { BUNDLE_SCHEMA, type Bundle, type BundleFunction, findCves } from '@kstitch/livepatch/bundle';
 import { inspectLivepatch } from '@kstitch/livepatch/inspect';
 import { modulesNotReloadable } from '@kstitch/livepatch/module-reload';

@@ -12,7 +12,7 @@ import { detach } from './detach.ts';
 import { diffUnit } from './diff-unit.ts';
 import { extract } from './extract.ts';
 import { LinkNames } from './link-names.ts';
-import type { Selection } from './select.ts';
+import type { Selection } from './select/selection.ts';
 
 const cases = new URL('./cases/', import.meta.url);
 

@@ -6,7 +6,7 @@
  * more than where references to them begin.
  */
 import type { Section } from '@kstitch/elf/model';
-import type { Resolution, Selection } from './select.ts';
+import type { Resolution, Selection } from './select/selection.ts';
 import type { Atom, Entry, Reference } from './unit/atom.ts';
 
 /** @returns a selection that says the same and holds copies of what it selects, nothing else */

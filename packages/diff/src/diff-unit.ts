@@ -9,7 +9,8 @@ import { noPeers, type Peers } from './peers.ts';
 import type { KernelSymbols } from './references.ts';
 import { type PlacementFigures, placeUnit } from './run-pre/place-unit.ts';
 import { compareBeforeToShipped } from './run-pre/same-code.ts';
-import { type Selection, select } from './select.ts';
+import { select } from './select/select.ts';
+import type { Selection } from './select/selection.ts';
 import { readUnit } from './unit/read-unit.ts';
 
 /** One unit, compiled three times. */

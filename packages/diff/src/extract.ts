@@ -18,7 +18,7 @@ import {
 import { writeElf } from '@kstitch/elf/write';
 import type { LinkNames } from './link-names.ts';
 import type { KernelReference } from './references.ts';
-import type { Selection } from './select.ts';
+import type { Selection } from './select/selection.ts';
 import type { Atom, Entry, Reference } from './unit/atom.ts';
 
 export interface ExtractOptions {

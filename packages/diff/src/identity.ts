@@ -8,8 +8,9 @@
 import type { Instructions } from '@kstitch/arch/instructions';
 import type { Code } from '@kstitch/report/catalogue';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
-import type { PatchReason } from './carry-by-callers.ts';
-import { type SelectInput, select } from './select.ts';
+import type { PatchReason } from './select/carry-by-callers.ts';
+import { select } from './select/select.ts';
+import type { SelectInput } from './select/selection.ts';
 import type { Atom } from './unit/atom.ts';
 import { coldParentOf } from './unit/names.ts';
 

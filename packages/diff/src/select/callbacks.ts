@@ -1,6 +1,6 @@
 import type { CallbackKind } from '@kstitch/kernel/klp-callbacks';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
-import type { Atom, Unit } from './unit/atom.ts';
+import type { Atom, Unit } from '../unit/atom.ts';
 
 /** A callback that the livepatch brings. */
 export interface SelectedCallback {

@@ -4,12 +4,12 @@
  */
 import type { Architecture } from '@kstitch/arch/architecture';
 import { Flow } from '@kstitch/arch/instructions';
+import type { Placement } from '../run-pre/place-unit.ts';
+import type { ShippedTwins } from '../run-pre/same-code.ts';
+import type { Address, ShippedObject } from '../run-pre/shipped-object.ts';
+import type { Atom } from '../unit/atom.ts';
+import { coldParentOf } from '../unit/names.ts';
 import { neverReturns } from './never-returns.ts';
-import type { Placement } from './run-pre/place-unit.ts';
-import type { ShippedTwins } from './run-pre/same-code.ts';
-import type { Address, ShippedObject } from './run-pre/shipped-object.ts';
-import type { Atom } from './unit/atom.ts';
-import { coldParentOf } from './unit/names.ts';
 
 export class OldColdParts {
   readonly #parts: ReadonlyMap<string | undefined, Atom>;

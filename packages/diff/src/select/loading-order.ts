@@ -19,13 +19,13 @@
  */
 import { altInstruction, type EntrySizes } from '@kstitch/arch/special-sections';
 import { type Diagnostic, diagnostic, type Place } from '@kstitch/report/diagnostic';
-import type { KlpTarget } from './link-names.ts';
+import type { KlpTarget } from '../link-names.ts';
+import type { KernelReference, KernelSymbols } from '../references.ts';
+import type { Address } from '../run-pre/shipped-object.ts';
+import type { Atom, Entry, Reference } from '../unit/atom.ts';
+import { coldParentOf } from '../unit/names.ts';
 import { makeNeverKey } from './made-atoms.ts';
-import type { KernelReference, KernelSymbols } from './references.ts';
-import type { Address } from './run-pre/shipped-object.ts';
-import type { Resolution } from './select.ts';
-import type { Atom, Entry, Reference } from './unit/atom.ts';
-import { coldParentOf } from './unit/names.ts';
+import type { Resolution } from './selection.ts';
 
 const vmlinuxName = 'vmlinux';
 const tracepointPrefix = '__tracepoint_';

@@ -7,11 +7,11 @@
  */
 import type { Architecture } from '@kstitch/arch/architecture';
 import { Flow, type Instructions, instructionAt } from '@kstitch/arch/instructions';
+import type { KernelSymbols } from '../references.ts';
+import type { Atom, Entry, Reference, Unit } from '../unit/atom.ts';
 import { makeDeadEnd, unreachableSection } from './made-atoms.ts';
 import { Callees } from './never-returns.ts';
-import type { KernelSymbols } from './references.ts';
-import type { Resolution } from './select.ts';
-import type { Atom, Entry, Reference, Unit } from './unit/atom.ts';
+import type { Resolution } from './selection.ts';
 
 export class DeadEnds {
   readonly #unit: Unit;

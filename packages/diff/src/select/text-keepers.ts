@@ -5,7 +5,7 @@
  * Nobody can tell from outside what a function does with a pointer, so those are named that are known to be done with it
  * when they return. Whatever else gets a text keeps the livepatch loaded.
  */
-import type { Atom, Reference, Target } from './unit/atom.ts';
+import type { Atom, Reference, Target } from '../unit/atom.ts';
 
 /** What prints or compares, by a word of its name: `_dev_err`, `__ext4_warning_inode`, `seq_printf`, `__warn_printk`. */
 const printers =

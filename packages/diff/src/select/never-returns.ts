@@ -8,9 +8,9 @@
  */
 import type { Architecture, RelocationKind } from '@kstitch/arch/architecture';
 import { Flow, noTarget } from '@kstitch/arch/instructions';
-import type { KernelSymbols } from './references.ts';
-import type { Address, ShippedObject } from './run-pre/shipped-object.ts';
-import type { Resolution } from './select.ts';
+import type { KernelSymbols } from '../references.ts';
+import type { Address, ShippedObject } from '../run-pre/shipped-object.ts';
+import type { Resolution } from './selection.ts';
 
 /** Bytes of a function at most; the largest of 6.1 has some 30 thousand. */
 const maxSize = 0x1_0000;

@@ -8,10 +8,10 @@
  * address.
  */
 import { STB } from '@kstitch/elf/constants';
-import type { ChangeReason } from './compare.ts';
-import type { Correlation } from './correlate.ts';
-import type { Atom, Reference, Unit } from './unit/atom.ts';
-import { coldParentOf } from './unit/names.ts';
+import type { ChangeReason } from '../compare.ts';
+import type { Correlation } from '../correlate.ts';
+import type { Atom, Reference, Unit } from '../unit/atom.ts';
+import { coldParentOf } from '../unit/names.ts';
 
 /** Why a function is redirected; `identity`: it did not change at all, but the livepatch is to carry it (identity.ts). */
 export type PatchReason = ChangeReason | 'calls a changed function' | 'identity';

@@ -1,7 +1,7 @@
 /** Parts of a livepatch that stand in no unit. */
 import { SHF, SHT } from '@kstitch/elf/constants';
 import type { Section } from '@kstitch/elf/model';
-import type { Atom, Entry } from './unit/atom.ts';
+import type { Atom, Entry } from '../unit/atom.ts';
 
 /** A `struct static_key` that nothing switches on: 16 zero bytes on every 64-bit kernel with jump labels. */
 export function makeNeverKey(id: number): Atom {

@@ -5,7 +5,7 @@
  * Threads are started by a call that has the function among its arguments (include/linux/kthread.h,
  * include/linux/sched/task.h).
  */
-import type { Atom, Reference, Unit } from './unit/atom.ts';
+import type { Atom, Reference, Unit } from '../unit/atom.ts';
 
 const starters: ReadonlySet<string> = new Set([
   'create_io_thread',
