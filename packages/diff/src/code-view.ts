@@ -47,7 +47,8 @@ export class CodeViews {
         });
         continue;
       }
-      bytes.fill(0, reference.offset, reference.offset + (kind?.size ?? 4));
+      // How long the field of an unknown type is nobody knows: one byte for R_X86_64_PC8.
+      bytes.fill(0, reference.offset, reference.offset + (kind?.size ?? 0));
       // R_X86_64_PC32 and R_X86_64_PLT32 are one, for code that is not shared.
       const type =
         kind === undefined ? -reference.type : comparableType(kind.size, kind.pcRelative, kind.signed);

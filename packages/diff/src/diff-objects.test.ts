@@ -345,6 +345,21 @@ test('wide strings are compared to their end, indexed ones from their start', ()
   assert.deepEqual(edited(indexed, { zyx: 'zyw' }), onlyF);
 });
 
+test('a text that is read from behind its start, or to behind its end, is compared as a whole', () => {
+  // gcc writes `movsbl .LC1+1(%rdi), %eax`.
+  const indexed = `${printk} int k(void) { return printk("xyz"); } int f(long i) { return "abcdefgh"[i + 1]; }`;
+  assert.deepEqual(edited(indexed, { abcdefgh: 'zbcdefgh' }), onlyF);
+  assert.deepEqual(edited(indexed, { abcdefgh: 'abcdefgz' }), onlyF);
+  assert.deepEqual(edited(indexed, { xyz: 'XYZ' }), { ...same, changed: ['k'] });
+  const walked = `${printk} int f(void) { int r = 0; const char *t = "abcdefgh", *p; for (p = t; p < t + 9; p++) r += g(*p); return r; }`;
+  assert.deepEqual(edited(walked, { abcdefgh: 'abcdefgz' }), onlyF);
+});
+
+test('what follows the field of a relocation that modules cannot have is compared', () => {
+  const source = `${printk} int f(void) { int r; __asm__ volatile("pushw $ext; mov $1, %%al; add $2, %%rsp" : "=a"(r)); return r; }`;
+  assert.deepEqual(edited(source, { 'mov $1': 'mov $3' }), onlyF);
+});
+
 test('__UNIQUE_ID and printk index entries are no difference, module information a caution', () => {
   const info = (n: number, text: string) =>
     `static const char __UNIQUE_ID_x${n}[] __attribute__((used, section(".modinfo"))) = "${text}";`;
@@ -394,6 +409,12 @@ test('what is not a relocatable object for this processor is an error', () => {
   const executable = object.slice();
   executable[16] = 2; // ET_EXEC
   assert.throws(() => compare(executable, object), { code: 'elf-unsupported' });
+  // Their code is yet to be made.
+  for (const flags of [['-flto'], ['-flto', '-ffat-lto-objects']]) {
+    const [before, after] = [1, 2].map(i => compile(`int f(void) { return ${i}; }`, flags));
+    assert.ok(before !== undefined && after !== undefined);
+    assert.throws(() => compare(before, after), { code: 'elf-unsupported', message: /-fno-lto/ });
+  }
 });
 
 test('an object without symbols is an error, and not one without a difference', () => {
@@ -430,4 +451,9 @@ test('clang: special statics, unnamed data, switch tables', {
   assert.deepEqual(run({ 'count = 3': 'count = 4' }).codes, ['data-changed']);
   const noted = 'int g(int); int f(int *p, int i) { return g(1 << i); }';
   assert.deepEqual(edited(noted, { 'int f(': '\n\nint f(' }, ['-fsanitize=shift'], clang), same);
+  const table = 'int f(unsigned i) { const int t[9] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 }; return t[i]; }';
+  assert.deepEqual(edited(table, { '8, 9': '8, 7' }, ['-fsanitize=array-bounds'], clang), onlyF);
+  // Behind its end: `mov t+16(,%rdi,4), %eax`, and the table lies among the constants of 16 bytes.
+  const behind = `int k(long i) { const int t[4] = { 9, 8, 7, 6 }; return t[i]; } int f(long i) { const int t[4] = { 1, 2, 3, 4 }; return t[i + 4]; }`;
+  assert.deepEqual(edited(behind, { '3, 4': '3, 5' }, [], clang), onlyF);
 });

@@ -89,9 +89,11 @@ function checkKind(file: ElfFile, arch: Architecture): void {
       ? `e_type is ${e_type}, not ET_REL: it is no relocatable object`
       : e_machine !== arch.machine
         ? `e_machine is ${e_machine}, not ${arch.machine}: it is for another processor`
-        : isStripped(file)
-          ? 'no symbol names a function or an object in it: it was stripped'
-          : undefined;
+        : file.sections.some(({ name }) => name.startsWith('.gnu.lto_'))
+          ? 'it holds what gcc -flto wrote for the linker, which makes the code only then: compile it with -fno-lto'
+          : isStripped(file)
+            ? 'no symbol names a function or an object in it: it was stripped'
+            : undefined;
   if (problem !== undefined)
     throw new KstitchError('elf-unsupported', `cannot compare '${file.what}': ${problem}`);
 }

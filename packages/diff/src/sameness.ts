@@ -211,12 +211,17 @@ function isSanitizerNote(atom: Atom): boolean {
 /** The same from clang, which gives it no name: `mov $.L__unnamed_3, %rdi`, then `call __ubsan_handle_out_of_bounds`. */
 function isSanitizerArgument(references: readonly Reference[], index: number): boolean {
   const target = references[index]?.target;
-  if (target?.kind !== 'atom' || !isNamelessVariable(target.atom) || !hasPrivateLabel(target.atom))
+  if (target?.kind !== 'atom' || !isNamelessVariable(target.atom) || !hasSanitizersLabel(target.atom))
     return false;
   const next = references
     .slice(index + 1, index + 1 + maxArguments)
     .find(other => other.target.kind === 'external');
   return next?.target.kind === 'external' && next.target.name.startsWith('__ubsan_handle_');
+}
+
+/** The handlers write to the note; `.rodata..L__const.f.table` beside it is the author's. */
+function hasSanitizersLabel(atom: Atom): boolean {
+  return !isReadOnly(atom) && /^\.data\.\.L__unnamed_\d+$/.test(atom.section.name);
 }
 
 /** The handlers take up to three. */

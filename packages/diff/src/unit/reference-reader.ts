@@ -1,6 +1,6 @@
 import type { Architecture } from '@kstitch/arch/architecture';
 import type { Instructions } from '@kstitch/arch/instructions';
-import { SHN, STB } from '@kstitch/elf/constants';
+import { SHN, STB, STT } from '@kstitch/elf/constants';
 import type { ElfSymbol, Section } from '@kstitch/elf/model';
 import type { Atom, Reference, Target } from './atom.ts';
 import type { AtomMap, GrowingAtom } from './atom-map.ts';
@@ -103,10 +103,12 @@ export class ReferenceReader {
     const position = Number(symbol.st_value) + addend;
     switch (this.#object.treatment(section.index).kind) {
       case 'strings':
-        return this.#string(section, position, offset, from);
+        return this.#string(symbol, section, position, offset, from);
       case 'constants': {
         const size = section.sh_entsize || section.sh_size;
-        const start = position - (position % size);
+        // With a symbol of its own, `table + 4` may lead in front of the constant or behind it.
+        const within = symbol.type === STT.SECTION ? position : Number(symbol.st_value);
+        const start = within - (within % size);
         return {
           kind: 'atom',
           atom: this.#map.content(section, 'constant', start, size),
@@ -135,14 +137,26 @@ export class ReferenceReader {
     }
   }
 
-  #string(section: Section, position: number, field: number, from: GrowingAtom | undefined): Target {
+  /**
+   * A linker that merges texts keeps the one whole that the symbol names, and so do assemblers, which write `.LC1 + 1` for
+   * `text[i + 1]` and the section only where the text's own start is meant.
+   */
+  #string(
+    symbol: ElfSymbol,
+    section: Section,
+    position: number,
+    field: number,
+    from: GrowingAtom | undefined,
+  ): Target {
+    const isNamed = symbol.type !== STT.SECTION;
     // `text[i - 1]` becomes an access to the byte before the text: with what stands there it has nothing to do.
     const isIndexed =
+      !isNamed &&
       position >= -maxStringBias &&
       (position < 0 || section.bytes[position] === 0) &&
       from?.kind === 'function' &&
       !this.#arch.takesAddress(from.bytes, this.#decode(from), field);
-    const start = isIndexed ? Math.max(0, position + 1) : position;
+    const start = isNamed ? Number(symbol.st_value) : isIndexed ? Math.max(0, position + 1) : position;
     const end = stringEnd(section, start);
     if (start < 0 || end < 0) {
       throw this.#object.malformed(`string at ${section.name}+0x${position.toString(16)} has no end`);
