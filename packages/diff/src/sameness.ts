@@ -86,7 +86,14 @@ export class Sameness {
     );
   }
 
+  /** Where the assembler left open which of two objects is meant, they are the same by whatever both can mean. */
   sameTarget(before: Target, after: Target): boolean {
+    const theirs = readings(before);
+    const ours = readings(after);
+    return theirs.some(old => ours.some(fresh => this.#sameReading(old, fresh)));
+  }
+
+  #sameReading(before: Target, after: Target): boolean {
     if (before.offset !== after.offset) return false;
     if (before.kind === 'external') return after.kind === 'external' && before.name === after.name;
     if (after.kind === 'external') return false;
@@ -184,6 +191,11 @@ export function effectiveEntries(entries: readonly Entry[]): readonly Entry[] {
 
 function sameBytes(before: Uint8Array, after: Uint8Array): boolean {
   return before.length === after.length && (before.length === 0 || Buffer.compare(before, after) === 0);
+}
+
+function readings(target: Target): readonly Target[] {
+  if (target.kind !== 'atom' || target.orEndOf === undefined) return [target];
+  return [target, { kind: 'atom', atom: target.orEndOf, offset: target.orEndOf.size }];
 }
 
 function isNamelessVariable(atom: Atom): boolean {

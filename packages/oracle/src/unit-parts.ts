@@ -23,6 +23,8 @@ export interface Part {
   readonly name: string;
   readonly names: readonly string[];
   readonly isGlobal: boolean;
+  /** Whether one of its names is a local symbol's: what refers to it by that name says the section and an offset. */
+  readonly hasLocalName: boolean;
   readonly section: TextSection;
   /** Where the symbol stands in the section. */
   readonly start: number;
@@ -95,6 +97,16 @@ export class UnitParts {
     return parts.findLast(part => part.start - part.lead <= position && position <= part.start + part.size);
   }
 
+  /** The end of a static table, where what follows would be referred to by its own name. */
+  #localPartAt(section: number, position: number): Part | undefined {
+    const part = this.partAt(section, position);
+    if (part?.kind !== 'object' || part.hasLocalName || part.start !== position) return part;
+    const ending = this.#bySection
+      .get(section)
+      ?.find(each => each.hasLocalName && each.size > 0 && each.start + each.size === position);
+    return ending ?? part;
+  }
+
   /** @returns bytes from a PC-relative field to where the processor counts from; 0 for other fields */
   distance(section: TextSection, relocation: TextRelocation): number {
     if (!section.flags.includes('X') || !isRelative(relocation.type)) return 0;
@@ -126,7 +138,7 @@ export class UnitParts {
       );
       if (part !== undefined) return { kind: 'part', part, offset };
     }
-    const part = this.partAt(target.index, position);
+    const part = this.#localPartAt(target.index, position);
     if (part !== undefined) return { kind: 'part', part, offset: position - part.start };
     return this.#nameless(target, position);
   }
@@ -198,7 +210,7 @@ function cutIntoParts(object: ObjectText): Map<number, Part[]> {
   );
   // Larger ones first, so that a label or an empty structure does not hide what it shares its place with.
   symbols.sort((a, b) => a.value - b.value || b.size - a.size || rank(a.bind, a.type) - rank(b.bind, b.type));
-  const parts = new Map<number, (Part & { names: string[] })[]>();
+  const parts = new Map<number, (Part & { names: string[]; hasLocalName: boolean })[]>();
   for (const [at, symbol] of symbols.entries()) {
     const section = object.section(Number(symbol.place));
     const own = parts.get(section.index) ?? [];
@@ -210,6 +222,7 @@ function cutIntoParts(object: ObjectText): Map<number, Part[]> {
       (last.size === symbol.size || symbol.size === 0)
     ) {
       last.names.push(symbol.name);
+      last.hasLocalName ||= symbol.bind === 'LOCAL';
       continue;
     }
     const end = last === undefined ? 0 : last.start + last.size;
@@ -230,6 +243,7 @@ function cutIntoParts(object: ObjectText): Map<number, Part[]> {
       name: symbol.name,
       names: [symbol.name],
       isGlobal: symbol.bind !== 'LOCAL',
+      hasLocalName: symbol.bind === 'LOCAL',
       section,
       start: symbol.value,
       size,

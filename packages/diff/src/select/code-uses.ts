@@ -43,6 +43,14 @@ export class CodeUses {
     return this.#arch.takesAddress(atom.bytes, this.decoded(atom), reference.offset);
   }
 
+  /** @returns whether the instruction reads or writes what is there and nothing else: `mov x(%rip), %eax`, not `x(,%rdi,4)` */
+  readsPlace(atom: Atom, reference: Reference): boolean {
+    return (
+      this.#arch.relocation(reference.type)?.pcRelative === true &&
+      !this.makesAddress(atom, undefined, reference)
+    );
+  }
+
   storesAddress(atom: Atom, reference: Reference): boolean {
     return (
       atom.kind === 'function' && this.#arch.storesAddress(atom.bytes, this.decoded(atom), reference.offset)

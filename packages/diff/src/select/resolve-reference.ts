@@ -55,6 +55,8 @@ export class ReferenceResolver {
       if (offered === 'function') this.#hazards.noteFunction(atom, entry, reference, target.name);
       return { kind: 'peer', name: target.name };
     }
+    const boundary = this.#boundary(atom, entry, reference, target, place);
+    if (boundary !== undefined) return boundary;
     const to = target.atom;
     if (comparison.isCopiedByContent(to)) {
       if (entry === undefined) this.#hazards.noteText(atom, reference, to);
@@ -101,6 +103,32 @@ export class ReferenceResolver {
     }
     this.#hazards.noteObject(atom, entry, reference, to.name);
     return { kind: 'copy', atom: to };
+  }
+
+  /**
+   * `&b`, or the end of the `a` before it: the same as long as both lie as they do in the running kernel. Who reads `b` by
+   * its place alone does not mean the end of anything.
+   */
+  #boundary(
+    atom: Atom,
+    entry: Entry | undefined,
+    reference: Reference,
+    { atom: next, orEndOf: ending }: Extract<Target, { kind: 'atom' }>,
+    place: Place,
+  ): Diagnostic | undefined {
+    if (ending === undefined || entry !== undefined || this.#uses.readsPlace(atom, reference))
+      return undefined;
+    const { correlation, comparison } = this.#input;
+    // Those of macros are no arrays.
+    if (correlation.specialStatics.has(ending) || ending.kept !== undefined) return undefined;
+    const [start, end] = [next, ending].map(each =>
+      comparison.isCopiedByContent(each) || comparison.replaced.has(each)
+        ? undefined
+        : this.#running.addressOf(each),
+    );
+    if (start !== undefined && end !== undefined && start === end + ending.size) return undefined;
+    const text = `in section '${next.section.name}' the start of '${next.name}' is the end of '${ending.name}', and the patch changes what lies there`;
+    return diagnostic('boundary-ambiguous', place, text);
   }
 
   /** With IBT a pointer to a function that has no landing pad, or whose pad was sealed at boot, is a crash when called. */

@@ -1,7 +1,7 @@
 import type { SectionTreatment } from '@kstitch/arch/special-sections';
-import { hasFlag, SHF } from '@kstitch/elf/constants';
+import { hasFlag, SHF, STB } from '@kstitch/elf/constants';
 import type { ElfSymbol, Section } from '@kstitch/elf/model';
-import type { Atom, Entry, KeptTable, Reference } from './atom.ts';
+import type { Atom, Entry, KeptTable, Reference, Target } from './atom.ts';
 import { CodeGaps } from './code-gaps.ts';
 import type { CompiledObject } from './compiled-object.ts';
 import {
@@ -47,6 +47,8 @@ export class AtomMap {
   /** By section index, ascending by offset. */
   readonly #bySection: (GrowingAtom[] | undefined)[] = [];
   readonly #bySymbol: (GrowingAtom | undefined)[] = [];
+  /** Atoms that a local symbol names. */
+  readonly #local = new Set<Atom>();
   /** Strings, constants and chunks: by section index, then by offset and size. */
   readonly #byContent: (Map<number, GrowingAtom> | undefined)[] = [];
 
@@ -71,16 +73,31 @@ export class AtomMap {
    */
   around(section: Section, offset: number): GrowingAtom | undefined {
     const atoms = this.#bySection[section.index];
-    if (atoms === undefined || atoms.length === 0) return undefined;
-    if (atoms.length === 1) return atoms[0];
-    let low = 0;
-    let high = atoms.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if ((atoms[middle] as GrowingAtom).offset <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return atoms[low];
+    return atoms?.[indexAround(atoms, offset)];
+  }
+
+  /**
+   * What a relocation against a section symbol means. The assembler writes one where the source has a local name, and what
+   * is left of `table + ARRAY_SIZE(table)` is the place where the next object begins.
+   */
+  local(section: Section, position: number): Extract<Target, { kind: 'atom' }> | undefined {
+    const atoms = this.#bySection[section.index];
+    const index = atoms === undefined ? 0 : indexAround(atoms, position);
+    const atom = atoms?.[index];
+    if (atom === undefined) return undefined;
+    const ending = atoms?.[index - 1];
+    const isBoundary =
+      atom.kind === 'object' &&
+      position === atom.offset &&
+      ending !== undefined &&
+      ending.size > 0 &&
+      ending.offset + ending.size === position &&
+      this.#local.has(ending);
+    if (!isBoundary) return { kind: 'atom', atom, offset: position - atom.offset };
+    // Nothing, or what would have been referred to by its name.
+    const isEnd = atom.name === '' ? isBlank(atom) : !this.#local.has(atom);
+    if (isEnd) return { kind: 'atom', atom: ending, offset: ending.size };
+    return { kind: 'atom', atom, offset: 0, ...(atom.name === '' ? {} : { orEndOf: ending }) };
   }
 
   /** @returns the string, constant or chunk at a place, made where it is not known yet */
@@ -167,6 +184,7 @@ export class AtomMap {
         same.slice(1).map(symbol => symbol.name),
       );
       for (const symbol of same) this.#bySymbol[symbol.index] = atom;
+      if (same.some(({ bind }) => bind === STB.LOCAL)) this.#local.add(atom);
       cut.push(atom);
       end = value + size;
     }
@@ -211,4 +229,21 @@ function keptAs(treatment: SectionTreatment): KeptTable | undefined {
   return treatment.kind === 'unknown'
     ? { what: 'something that there is no rule for', harmless: false }
     : undefined;
+}
+
+/** @returns the last of the atoms that begins at the offset or before it, or the first */
+function indexAround(atoms: readonly Atom[], offset: number): number {
+  let low = 0;
+  let high = atoms.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((atoms[middle] as Atom).offset <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** The space between two objects. */
+function isBlank(atom: Atom): boolean {
+  return atom.references.length === 0 && atom.bytes.every(byte => byte === 0);
 }

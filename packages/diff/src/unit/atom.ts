@@ -59,7 +59,13 @@ export interface Reference {
 
 export type Target =
   /** `offset` bytes behind the start of an atom of this unit (it may lie outside of it). */
-  | { readonly kind: 'atom'; readonly atom: Atom; readonly offset: number }
+  | {
+      readonly kind: 'atom';
+      readonly atom: Atom;
+      readonly offset: number;
+      /** The static object that ends where `atom` begins, where the assembler left no sign of which is meant. */
+      readonly orEndOf?: Atom;
+    }
   /** `offset` bytes behind a symbol that another unit defines. */
   | { readonly kind: 'external'; readonly name: string; readonly weak: boolean; readonly offset: number };
 

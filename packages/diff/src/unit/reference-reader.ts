@@ -126,13 +126,16 @@ export class ReferenceReader {
         const named = this.#map.ofSymbol(symbol);
         const gapEnd = named === undefined ? this.#map.gaps.endOf(section.index, position) : 0;
         if (gapEnd > 0) return { kind: 'atom', atom: this.piece(section, position, gapEnd), offset: 0 };
-        const atom = named ?? this.#map.around(section, position);
-        if (atom === undefined) {
+        const target: Target | undefined =
+          named === undefined
+            ? this.#map.local(section, position)
+            : { kind: 'atom', atom: named, offset: position - named.offset };
+        if (target === undefined) {
           throw this.#object.malformed(
             `nothing is at ${section.name}+0x${position.toString(16)}, which a relocation points to`,
           );
         }
-        return { kind: 'atom', atom, offset: position - atom.offset };
+        return target;
       }
     }
   }

@@ -215,6 +215,14 @@ export const diffCodes = {
     help: 'Keep the number and order of uses of the variable in each function, or give the new variable another name.',
     example: "nothing tells which 'count' of the running kernel 'count.4' is",
   },
+  'boundary-ambiguous': {
+    kind: 'refusal',
+    meaning:
+      'Where one static variable of a section ends and the next begins, the compiled code tells an address and not which of the two is meant; the patch adds or removes one of them, so that they no longer lie side by side.',
+    help: 'Give the new variable no section of its own (`__read_mostly`, `__ro_after_init`, `__percpu`), or do not make it static; leave a removed one in place.',
+    example:
+      "in section '.data..read_mostly' the start of 'fresh' is the end of 'table', and the patch changes what lies there",
+  },
   'symbol-unresolved': {
     kind: 'refusal',
     meaning:

@@ -1,0 +1,6 @@
+#define READ_MOSTLY __attribute__((section(".data..read_mostly")))
+int exported_call(long);
+int READ_MOSTLY other;
+static int READ_MOSTLY table[4];
+int all(long v) { table[v] = v; other = v; return exported_call((long)&other); }
+int f(void) { int sum = 0; for (int *at = table; at < table + 4; at++) sum += exported_call(*at); return sum + 2; }
