@@ -456,4 +456,8 @@ test('clang: special statics, unnamed data, switch tables', {
   // Behind its end: `mov t+16(,%rdi,4), %eax`, and the table lies among the constants of 16 bytes.
   const behind = `int k(long i) { const int t[4] = { 9, 8, 7, 6 }; return t[i]; } int f(long i) { const int t[4] = { 1, 2, 3, 4 }; return t[i + 4]; }`;
   assert.deepEqual(edited(behind, { '3, 4': '3, 5' }, [], clang), onlyF);
+  // The table becomes part of the code, and is left behind under a label that nothing refers to.
+  const values = Array.from({ length: 40 }, (_, i) => ((i * 37) % 251) + 1).join(', ');
+  const left = `int g(unsigned char *); int f(void) { unsigned char t[40] = { ${values} }; return g(t); }`;
+  assert.deepEqual(edited(left, { '{ 1, 38': '{ 2, 38' }, [], clang), onlyF);
 });

@@ -23,6 +23,11 @@ export class Sameness {
   readonly #verdicts = new Map<Atom, Map<Atom, boolean>>();
   /** Pairs held to be the same while what they refer to is looked at. */
   readonly #assumed: (readonly [before: Atom, after: Atom])[] = [];
+  /** By the functions of an after-section: those of the before-section that they were last compared with. */
+  readonly #neighbourhoods = new Map<
+    readonly Atom[],
+    { readonly before: readonly Atom[]; readonly same: boolean }
+  >();
   #depth = 0;
 
   constructor(before: Unit, after: Unit, correlation: Correlation, arch: Architecture) {
@@ -166,15 +171,18 @@ export class Sameness {
     const theirs = this.#before.neighbours(before);
     const ours = this.#after.neighbours(after);
     if (theirs.length < 2 && ours.length < 2) return true;
-    return (
-      theirs.length === ours.length &&
-      ours.every((atom, i) => {
-        const twin = this.#correlation.beforeOf.get(atom);
-        return (
-          twin !== undefined && twin === theirs[i] && twin.offset === atom.offset && twin.size === atom.size
-        );
-      })
-    );
+    if (theirs.length !== ours.length) return false;
+    // One answer for all functions of a section, of which there may be thousands.
+    const known = this.#neighbourhoods.get(ours);
+    if (known?.before === theirs) return known.same;
+    const same = ours.every((atom, i) => {
+      const twin = this.#correlation.beforeOf.get(atom);
+      return (
+        twin !== undefined && twin === theirs[i] && twin.offset === atom.offset && twin.size === atom.size
+      );
+    });
+    this.#neighbourhoods.set(ours, { before: theirs, same });
+    return same;
   }
 }
 
@@ -207,7 +215,7 @@ function hasPrivateLabel(atom: Atom): boolean {
   return isPrivateLabelSection(atom.section);
 }
 
-function isPrivateLabelSection({ name }: Section): boolean {
+export function isPrivateLabelSection({ name }: Section): boolean {
   return /^\.(data|bss|rodata)(\.rel)?(\.ro)?(\.local)?\.\.L/.test(name);
 }
 

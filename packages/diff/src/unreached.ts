@@ -5,6 +5,7 @@
  */
 import { hasFlag, SHF } from '@kstitch/elf/constants';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
+import { isPrivateLabelSection } from './sameness.ts';
 import type { Atom, Unit } from './unit/atom.ts';
 import { contentKey } from './unit/content.ts';
 
@@ -30,8 +31,10 @@ export function compareUnreached(before: Unit, after: Unit): readonly Diagnostic
   return diagnostics;
 }
 
+/** What the compiler keeps under a private label is reached by a relocation or not at all: clang leaves tables that it put into code. */
 function bySection(unit: Unit): ReadonlyMap<string, readonly Atom[]> {
-  return Map.groupBy(unit.unreached, ({ section }) => section.name);
+  const reachable = unit.unreached.filter(({ section }) => !isPrivateLabelSection(section));
+  return Map.groupBy(reachable, ({ section }) => section.name);
 }
 
 function contentKeyOf(atom: Atom): string {

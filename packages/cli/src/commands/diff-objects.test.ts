@@ -61,6 +61,16 @@ test('diff-objects exits with 3 where nothing differs and 2 where it cannot be p
   assert.equal(json.diagnostics[0].code, 'data-changed');
 });
 
+test('diff-objects does not call a constant of init code that may be a line number no difference', async () => {
+  const setup = (line: number) =>
+    `void warn_slowpath_null(const char *, int);
+     __attribute__((section(".init.text"))) int setup(int x) { if (x) warn_slowpath_null("f.c", ${line}); return 2; }`;
+  const paths = [123, 125].map(line => object(`line-${line}.o`, setup(line)));
+  const { status, out, err } = await run(...paths);
+  assert.deepEqual([status, out], [0, 'no functional difference but what may be line numbers\n']);
+  assert.match(err, /caution\[may-be-line-number\]: setup\(\), which runs only at boot/);
+});
+
 test('diff-objects --explain shows both sides, and fails for a function that is not there', async () => {
   const { out } = await run(before, changed, '--explain', 'f');
   assert.match(out, /^f: the code differs at \+0x/m);

@@ -1,5 +1,6 @@
 import type { ChangedFunction, ObjectDifference } from '@kstitch/diff/diff-objects';
 import type { ExplainedLine, Explanation } from '@kstitch/diff/explain';
+import type { Diagnostic } from '@kstitch/report/diagnostic';
 import { ExitStatus } from '@kstitch/report/exit-status';
 import { type Look, paint, printable } from '@kstitch/report/render-text';
 import type { Command } from 'commander';
@@ -58,13 +59,21 @@ export function addDiffObjects(program: Command, run: Run): void {
 
 function statusOf({ changed, added, diagnostics }: ObjectDifference): ExitStatus {
   if (diagnostics.some(({ severity }) => severity === 'refusal')) return ExitStatus.refused;
-  return changed.length === 0 && added.length === 0 ? ExitStatus.nothingToDo : ExitStatus.done;
+  const isSame = changed.length === 0 && added.length === 0 && !diagnostics.some(isPerhapsLine);
+  return isSame ? ExitStatus.nothingToDo : ExitStatus.done;
+}
+
+/** Of code that runs at boot: nothing to patch, and not known to be the same. */
+function isPerhapsLine({ code }: Diagnostic): boolean {
+  return code === 'may-be-line-number';
 }
 
 function renderDifference({ changed, added, diagnostics }: ObjectDifference): string {
   if (changed.length === 0 && added.length === 0) {
-    const refused = diagnostics.some(({ severity }) => severity === 'refusal');
-    return refused ? '' : 'no functional difference\n';
+    if (diagnostics.some(({ severity }) => severity === 'refusal')) return '';
+    return diagnostics.some(isPerhapsLine)
+      ? 'no functional difference but what may be line numbers\n'
+      : 'no functional difference\n';
   }
   return lines([
     ...changed.map(one => printable(`changed function: ${one.name}()${remarksOf(one)}`)),

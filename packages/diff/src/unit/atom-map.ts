@@ -1,7 +1,7 @@
 import type { SectionTreatment } from '@kstitch/arch/special-sections';
 import { hasFlag, SHF, STB } from '@kstitch/elf/constants';
 import type { ElfSymbol, Section } from '@kstitch/elf/model';
-import type { Atom, Entry, KeptTable, Reference, Target } from './atom.ts';
+import { type Atom, type Entry, indexAround, type KeptTable, type Reference, type Target } from './atom.ts';
 import { CodeGaps } from './code-gaps.ts';
 import type { CompiledObject } from './compiled-object.ts';
 import {
@@ -229,18 +229,6 @@ function keptAs(treatment: SectionTreatment): KeptTable | undefined {
   return treatment.kind === 'unknown'
     ? { what: 'something that there is no rule for', harmless: false }
     : undefined;
-}
-
-/** @returns the last of the atoms that begins at the offset or before it, or the first */
-function indexAround(atoms: readonly Atom[], offset: number): number {
-  let low = 0;
-  let high = atoms.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if ((atoms[middle] as Atom).offset <= offset) low = middle;
-    else high = middle - 1;
-  }
-  return low;
 }
 
 /** The space between two objects. */

@@ -120,3 +120,18 @@ export interface RequestedState {
 export function isReadOnly(atom: Atom): boolean {
   return !hasFlag(atom.section.sh_flags, SHF.WRITE);
 }
+
+/**
+ * @param atoms - of one section, ascending by offset
+ * @returns the position of the last that begins at the offset or before it, or of the first
+ */
+export function indexAround(atoms: readonly Atom[], offset: number): number {
+  let low = 0;
+  let high = atoms.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((atoms[middle] as Atom).offset <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}

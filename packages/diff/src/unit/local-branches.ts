@@ -1,6 +1,6 @@
 import type { Architecture } from '@kstitch/arch/architecture';
 import { Flow, noTarget } from '@kstitch/arch/instructions';
-import type { Atom } from './atom.ts';
+import { type Atom, indexAround } from './atom.ts';
 
 /** A branch from one function to another of the same section, for which the assembler made no relocation. */
 export interface LocalBranch {
@@ -33,8 +33,8 @@ export function* findLocalBranches(
     const field = end - width;
     if (isRelocated(field) || distanceAt(atom.bytes, end, width) !== target - end) continue;
     const place = atom.offset + target;
-    const to = neighbours.findLast(({ offset }) => offset <= place);
-    if (to === undefined || place >= to.offset + to.size) continue;
+    const to = neighbours[indexAround(neighbours, place)];
+    if (to === undefined || place < to.offset || place >= to.offset + to.size) continue;
     yield { field, width, to, offset: place - to.offset };
   }
 }

@@ -164,7 +164,7 @@ export const diffCodes = {
   'may-be-line-number': {
     kind: 'caution',
     meaning:
-      'Two objects, compared without their source: a function differs only where a line number may stand (an immediate argument, the line of a warning). It is reported as changed, and may not be.',
+      'Two objects, compared without their source: a function differs only where a line number may stand (an immediate argument, the line of a warning). It is reported as changed, and may not be; one that runs only at boot or module load is named by this caution alone.',
     help: 'Compile both with line numbers held equal, as `kstitch build` does, or look at it with `--explain FUNCTION`.',
     example: 'foo() differs only where a line number may stand',
   },
