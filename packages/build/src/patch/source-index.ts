@@ -1,5 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { fileError } from '@kstitch/host/files';
 import { interruptedError } from '@kstitch/host/run';
 import type { Context } from '@kstitch/report/context';
@@ -111,7 +113,7 @@ async function scanSource(
     const found = await Promise.all(
       wave.map(async path => {
         // What is named and not there is made later in a build, from files that are in the index themselves.
-        const text = await readFile(join(tree, path), 'latin1').catch(() => '');
+        const text = await readText(join(tree, path));
         for (const name of readWeakNames(text)) weakNames.add(name);
         const included = readIncludes(text).flatMap(line => names.resolve(path, line));
         return [...new Set([...included, ...database.forcedIncludes(path)])];
@@ -122,10 +124,18 @@ async function scanSource(
   }
   const records: KbuildRecord[] = [];
   for (const path of files.records) {
-    const record = readKbuildRecord(await readFile(join(tree, path), 'latin1').catch(() => ''));
+    const record = readKbuildRecord(await readText(join(tree, path)));
     if (record !== undefined) records.push(record);
   }
   return { paths, includes, records, weakNames: [...weakNames].toSorted() };
+}
+
+/** For 10,000 files the way through a FileHandle, which `node:fs/promises` takes, costs twice the processor time. */
+const readWhole = promisify(readFile);
+
+/** @returns what the file holds; nothing where it cannot be read */
+async function readText(path: string): Promise<string> {
+  return readWhole(path, 'latin1').catch(() => '');
 }
 
 /** Files read side by side: enough to keep a disk busy, few enough to hold in memory. */
