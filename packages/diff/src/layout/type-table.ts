@@ -16,6 +16,8 @@ export interface Member {
   readonly bitSize: number;
   /** What unpatched code takes it for: `integer`, `pointer`, `float`, `struct foo`, with `[]` for arrays. */
   readonly nature: string;
+  /** Of a struct that holds one struct and nothing else, that one's, and so on: `spinlock_t` is a `raw_spinlock_t`. */
+  readonly heart: readonly string[];
 }
 
 export interface Layout {
@@ -75,22 +77,25 @@ function membersOf(btf: Btf, type: Composite, prefix = '', base = 0, depth = 0):
     );
   }
   return type.fields.flatMap(field => {
-    const { bits, nature, nameless } = describe(btf, field.type);
+    const { bits, nature, heart = [], nameless } = describe(btf, field.type);
     const bitOffset = base + field.bitOffset;
     const path = prefix + field.name;
     if (nameless === undefined) {
-      return [{ path, bitOffset, bitSize: field.bitSize || bits, nature }];
+      return [{ path, bitOffset, bitSize: field.bitSize || bits, nature, heart }];
     }
     const inner = field.name === '' ? prefix : `${path}${nameless.brackets}.`;
     const members = membersOf(btf, nameless.type, inner, bitOffset, depth + 1);
     // How often it stands there: the members of one element do not tell.
-    return nameless.brackets === '' ? members : [{ path, bitOffset, bitSize: bits, nature }, ...members];
+    return nameless.brackets === ''
+      ? members
+      : [{ path, bitOffset, bitSize: bits, nature, heart }, ...members];
   });
 }
 
 interface Description {
   readonly bits: number;
   readonly nature: string;
+  readonly heart?: readonly string[];
   /** The struct or union without a name that it comes to. */
   readonly nameless?: { readonly type: Composite; readonly brackets: string };
 }
@@ -128,7 +133,11 @@ function describe(btf: Btf, number: number, depth = 0): Description {
     case 'union':
       return type.name === ''
         ? { bits: type.size * 8, nature: type.kind, nameless: { type, brackets: '' } }
-        : { bits: type.size * 8, nature: `${type.kind} ${type.name}` };
+        : {
+            bits: type.size * 8,
+            nature: `${type.kind} ${type.name}`,
+            heart: heartOf(btf, type, depth + 1),
+          };
     case 'alias': {
       // A nameless struct behind a typedef is compared by that name.
       const aliased = describe(btf, type.type, depth + 1);
@@ -138,4 +147,13 @@ function describe(btf: Btf, number: number, depth = 0): Description {
     case 'other':
       return { bits: 0, nature: 'nothing' };
   }
+}
+
+function heartOf(btf: Btf, type: Composite, depth: number): readonly string[] {
+  const [only, ...more] = type.fields;
+  if (only === undefined || more.length > 0 || only.bitSize > 0) return [];
+  const { bits, nature, heart = [], nameless } = describe(btf, only.type, depth);
+  if (bits !== type.size * 8) return [];
+  if (nameless !== undefined) return nameless.brackets === '' ? heartOf(btf, nameless.type, depth + 1) : [];
+  return /^(struct|union) \S+$/.test(nature) ? [nature, ...heart] : [];
 }
