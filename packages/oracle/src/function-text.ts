@@ -52,7 +52,7 @@ export class FunctionText {
       case 'external':
         return `${meaning.name}+${meaning.offset}`;
       case 'string':
-        return JSON.stringify(meaning.text);
+        return `${JSON.stringify(meaning.text)}+${meaning.offset}`;
       case 'part': {
         const { part, offset } = meaning;
         const name = unnumbered(part.name);

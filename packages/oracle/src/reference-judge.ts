@@ -145,7 +145,7 @@ export class ReferenceJudge {
       case 'string': {
         const section = this.#module.section(spot.section);
         const wanted = Buffer.from(`${meaning.text}\0`, 'latin1');
-        const there = this.#module.bytes(section, spot.position, wanted.length);
+        const there = this.#module.bytes(section, spot.position - meaning.offset, wanted.length);
         return there.equals(wanted)
           ? undefined
           : `leads to ${JSON.stringify(there.toString('latin1'))}, and the source means ${describe(meaning)}`;
@@ -221,7 +221,7 @@ export function describe(meaning: Meaning): string {
     case 'part':
       return `'${meaning.part.name}'${plus(meaning.offset)}`;
     case 'string':
-      return JSON.stringify(meaning.text);
+      return `${JSON.stringify(meaning.text)}${plus(meaning.offset)}`;
     case 'nameless':
       return `'${meaning.section.name}'${plus(meaning.start + meaning.offset)} of the compiled unit`;
   }

@@ -20,7 +20,7 @@ function words(meaning: Meaning): string {
     case 'external':
       return `external ${meaning.name}`;
     case 'string':
-      return JSON.stringify(meaning.text);
+      return JSON.stringify(meaning.text) + (meaning.offset === 0 ? '' : `+${meaning.offset}`);
     case 'part':
       return `${meaning.part.name}+${meaning.offset}`;
     case 'nameless':
@@ -47,6 +47,20 @@ test('meaning() knows strings by content and functions by name', { skip }, async
   assert.ok(meanings.includes('"another one"') && meanings.includes('"one"'));
   assert.equal(meanings.filter(each => each === 'h+0').length, 2);
   assert.ok(meanings.includes('external g'));
+});
+
+test('meaning() knows a text by its whole, wherever in it or behind it the code begins', {
+  skip,
+}, async () => {
+  const source = `
+    int g(int); int f(long i) { return "abcdefgh"[i + 1]; }
+    void k(void) { for (const char *at = "mnop"; at < "mnop" + 5; at++) g(*at); }`;
+  assert.deepEqual(await meaningsIn(source, 'f'), ['"abcdefgh"+1']);
+  const walked = await meaningsIn(source, 'k');
+  assert.deepEqual(
+    walked.filter(each => each.startsWith('"')),
+    ['"mnop"', '"mnop"+5'],
+  );
 });
 
 test('a branch that the assembler resolved means the function that it leads to', { skip }, async () => {

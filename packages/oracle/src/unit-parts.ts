@@ -38,7 +38,8 @@ export interface Part {
 export type Meaning =
   | { readonly kind: 'external'; readonly name: string; readonly offset: number }
   | { readonly kind: 'part'; readonly part: Part; readonly offset: number }
-  | { readonly kind: 'string'; readonly text: string }
+  /** `offset` is where from its beginning the relocation points: `text[i + 1]` has 1. */
+  | { readonly kind: 'string'; readonly text: string; readonly offset: number }
   /** Something of no name: a constant, a table, a piece of code; `offset` is where in it the relocation points. */
   | {
       readonly kind: 'nameless';
@@ -127,9 +128,12 @@ export class UnitParts {
     const target = this.object.section(symbol.place);
     const position = symbol.value + offset;
     if (target.flags.includes('M')) {
-      if (target.flags.includes('S')) return { kind: 'string', text: this.#string(target, position) };
+      // Where it leads elsewhere than to the beginning, the assembler leaves the name of what is meant.
+      const within = symbol.type === 'SECTION' ? position : symbol.value;
+      if (target.flags.includes('S'))
+        return { kind: 'string', text: this.#string(target, within), offset: position - within };
       const size = target.entrySize || target.size;
-      const start = position - (position % size);
+      const start = within - (within % size);
       return { kind: 'nameless', section: target, start, size, offset: position - start };
     }
     if (symbol.type !== 'SECTION') {
