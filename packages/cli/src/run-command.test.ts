@@ -41,6 +41,14 @@ test('--json: one object with schema, fields and diagnostics, and nothing on sta
   assert.equal(object.diagnostics[0].severity, 'caution');
 });
 
+test('--json: what a terminal may take for a sequence is escaped', async () => {
+  const { out } = await run(() => Promise.resolve({ json: { comm: 'a\x9b2J\x7f\x1b' }, text: () => '' }), {
+    json: true,
+  });
+  assert.match(out, /"comm": "a\\u009b2J\\u007f\\u001b"/);
+  assert.equal(JSON.parse(out).comm, 'a\x9b2J\x7f\x1b');
+});
+
 test('--json: an error is an object too, with its exit status', async () => {
   const failing: Work = () =>
     Promise.reject(new KstitchError('usage', 'no such thing', { notes: ['n'], help: 'h' }));
@@ -194,6 +202,8 @@ test('fields() and section() let no terminal sequence through', () => {
     'a:    x\nlong: y\n',
   );
   assert.equal(section(look, 'title', ['x\x1b[2J']), 'title:\n  x\n');
+  // A task's name stands in one, and whoever started the task chose it.
+  assert.equal(section(look, 'c\x1b[2Jat\x07', ['x']), 'cat\\x07:\n  x\n');
   assert.equal(section(look, 'title', []), '');
 });
 

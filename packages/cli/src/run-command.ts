@@ -74,7 +74,7 @@ export async function runCommand(
     interactive: machine.interactive && options.json !== true,
     ask: question =>
       progress.suspend(async () =>
-        /^\s*y/i.test(await machine.readLine(`${question} [y/N] `, controller.signal)),
+        /^\s*y/i.test(await machine.readLine(`${printable(question)} [y/N] `, controller.signal)),
       ),
     confirmWith: (word, question) =>
       progress.suspend(
@@ -142,7 +142,12 @@ async function writeJson(stdout: Stream, report: Report): Promise<void> {
     diagnostics: findings.toSorted(compareDiagnostics),
     ...(report.timing === undefined ? {} : { timing: report.timing }),
   };
-  await writeAll(stdout, `${JSON.stringify(object, undefined, 2)}\n`);
+  await writeAll(stdout, `${escapeControls(JSON.stringify(object, undefined, 2))}\n`);
+}
+
+/** JSON.stringify() leaves those of Latin-1 as they are, and a terminal may take U+009B for the beginning of a sequence. */
+function escapeControls(json: string): string {
+  return json.replaceAll(/[\x7f-\x9f]/g, character => `\\u00${character.charCodeAt(0).toString(16)}`);
 }
 
 /** Findings before the result, the result on standard output, the error and the times last on standard error. */
@@ -180,7 +185,7 @@ export function fields(look: Look, rows: readonly (readonly [label: string, valu
 export function section(look: Look, title: string, items: readonly string[]): string {
   if (items.length === 0) return '';
   return lines([
-    `${paint(look, 'bold', title)}:`,
+    `${paint(look, 'bold', printable(title))}:`,
     ...items.flatMap(item => wrapText(printable(item), look.columns, '  ')),
   ]);
 }

@@ -1,4 +1,5 @@
 import type { JournalEntry } from '@kstitch/manager/journal';
+import { printable } from '@kstitch/report/render-text';
 import type { Command } from 'commander';
 import { finish, type Run, wholeNumber } from '../command-line.ts';
 import { mindRoot } from '../mind-root.ts';
@@ -25,7 +26,10 @@ export function addHistory(program: Command, run: Run): void {
       const { stateDirectory } = await import('@kstitch/host/state-directory');
       const { entries, damagedLines } = new Journal(stateDirectory()).read();
       const shown = entries.slice(-last);
-      return { json: { entries: shown, damagedLines }, text: () => lines(shown.map(oneLine)) };
+      return {
+        json: { entries: shown, damagedLines },
+        text: () => lines(shown.map(entry => printable(oneLine(entry)))),
+      };
     }),
   );
 }

@@ -1,4 +1,5 @@
 import type { LivepatchStatus } from '@kstitch/manager/status';
+import { printable } from '@kstitch/report/render-text';
 import type { Command } from 'commander';
 import { finish, type Run } from '../command-line.ts';
 import { type CommonOptions, lines } from '../run-command.ts';
@@ -24,7 +25,7 @@ export function addList(program: Command, run: Run): void {
       const others = hidden.length > 0 ? 'what it mends only root may see' : 'not loaded by kstitch';
       return {
         json: { kernel: manager.kernel.release, livepatches },
-        text: () => lines(livepatches.map(livepatch => oneLine(livepatch, others))),
+        text: () => lines(livepatches.map(livepatch => printable(oneLine(livepatch, others)))),
       };
     }),
   );

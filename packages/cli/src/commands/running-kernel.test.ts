@@ -42,6 +42,28 @@ test('status and history tell that lines of the journal are damaged', t => {
   assert.equal(kstitch(state, 'history').json.damagedLines, 1);
 });
 
+test('history shows the names of tasks, and what is no text in them by its number', t => {
+  const state = stateFolder(t);
+  const entry = {
+    at: '2026-11-24T03:00:00.000Z',
+    boot: 'b',
+    kernel: '6.1',
+    action: 'load',
+    livepatch: 'x',
+    id: '1',
+  };
+  const notes = ['a\x1b]0;b\x07\x9b2J\x08 (process 1): it runs'];
+  writeFileSync(
+    join(state, 'journal'),
+    JSON.stringify({ ...entry, phase: 'end', result: 'reversed', notes }),
+  );
+  const { stdout } = spawnSync(process.execPath, [mainFile, 'history'], {
+    encoding: 'utf8',
+    env: { ...process.env, KSTITCH_STATE: state },
+  });
+  assert.equal(stdout, '2026-11-24T03:00:00.000Z  6.1  load x: reversed (a\\x08 (process 1): it runs)\n');
+});
+
 test('a livepatch of an unknown name is an error, and so is one that is none', t => {
   const state = stateFolder(t);
   const { status, json } = kstitch(state, 'load', 'kstitch_x');
