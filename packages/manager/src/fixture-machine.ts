@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type Bundle, parseBundle } from '@kstitch/livepatch/bundle';
+import { KstitchError } from '@kstitch/report/error';
 import { compileC } from '@kstitch/testkit/compile';
 import { makeTree } from '@kstitch/testkit/tree-text';
 import { Machine } from './machine.ts';
@@ -88,6 +89,18 @@ export function moduleFor(
   const module = compiled.get(source) ?? compileC(source);
   compiled.set(source, module);
   return { module, bundle: { ...bundle, sha256: createHash('sha256').update(module).digest('hex') } };
+}
+
+/** @returns the machine as `kernel.yama.ptrace_scope=3` shows it, also to root */
+export function withoutTasks({ root }: Machine): Machine {
+  const machine = new Machine(root);
+  const read = machine.read.bind(machine);
+  machine.read = (path, limit) => {
+    if (/\/(?:patch_state|stack)$/.test(path))
+      throw new KstitchError('machine-not-root', `read '${path}': permission denied (EPERM)`);
+    return read(path, limit);
+  };
+  return machine;
 }
 
 /** Puts a livepatch into the store, as if it had been loaded. */

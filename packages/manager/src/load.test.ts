@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -17,6 +17,7 @@ import {
   recordedManager,
   recordOf,
   standIn,
+  withoutTasks,
 } from './fixture-machine.ts';
 import { beginAction } from './journal.ts';
 import { type LoadRequest, loadLivepatch } from './load.ts';
@@ -114,6 +115,29 @@ test('when time is up the transition is reversed, with who was in the way, and s
   assert.match(error.message, /did not end within 0.2 s and was reversed$/);
   assert.match(error.notes.join('\n'), /^cat \(process 105\) in pipe_read\(\): it sleeps in/);
   assert.deepEqual(journalOf(manager), [`load ${pipeName} begin`, `load ${pipeName} end reversed`]);
+});
+
+test('a transition goes on where not even root may look at tasks, and who is in the way is not known', {
+  skip,
+}, async t => {
+  const manager = await enabling(t);
+  t.after(finishWhenReversed(manager.machine, pipeName, '0'));
+  const blind = { ...manager, machine: withoutTasks(manager.machine) };
+  const ends = () =>
+    writeFileSync(join(manager.machine.root, `sys/kernel/livepatch/${pipeName}/transition`), '0\n');
+  const timer = setTimeout(ends, 1500);
+  t.after(() => clearTimeout(timer));
+  const request = requestFor(recordOf('pipe'), { drop: [ext4Name] });
+  const { result } = await loadLivepatch(silentContext(), blind, { ...request, timeoutSeconds: 60 });
+  assert.equal(result, 'loaded');
+
+  const late = await enabling(t);
+  t.after(finishWhenReversed(late.machine, pipeName, '0'));
+  const error = await failure(
+    loadLivepatch(silentContext(), { ...late, machine: withoutTasks(late.machine) }, request),
+  );
+  assert.equal(error.code, 'load-timed-out');
+  assert.match(error.notes.join(), /^who is in the way cannot be seen: read .*\(EPERM\)$/);
 });
 
 test('an interrupted load is reversed as well', { skip }, async t => {

@@ -9,7 +9,6 @@ import type { Context } from '@kstitch/report/context';
 import { stopOnRefusals } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { type Attestation, attest } from './attest.ts';
-import { tellBlockers } from './explain.ts';
 import { beginAction, type JournalAction, type JournalEntry } from './journal.ts';
 import { readUptime } from './kernel-identity.ts';
 import { readKernelLog } from './kernel-log.ts';
@@ -224,19 +223,19 @@ async function waitForEnd(
     throw new KstitchError('load-reversed', `load '${name}': somebody else reversed it`);
   }
 
-  const { explanation } = watched;
+  const { inTheWay } = watched;
   if (request.force !== undefined && (await request.force(name))) {
     const force = beginAction(journal, kernel, 'force', name, context.diagnostics);
     machine.write(`${livepatchFolder}/${name}/force`, '1');
     const after = await watchTransition(context, machine, name, 'active', times.release);
-    force.end(after.end === 'reached' ? 'active' : after.end, tellBlockers(explanation));
+    force.end(after.end === 'reached' ? 'active' : after.end, inTheWay);
     if (after.end === 'reached') return { watched, forced: true };
   }
-  const reversed = await reverse(context, manager, name, action, tellBlockers(explanation));
+  const reversed = await reverse(context, manager, name, action, inTheWay);
   throw new KstitchError(
     'load-timed-out',
     `load '${name}': the transition did not end within ${request.timeoutSeconds} s and ${reversed ? 'was reversed' : 'is being reversed'}`,
-    { notes: tellBlockers(explanation) },
+    { notes: inTheWay },
   );
 }
 

@@ -12,6 +12,7 @@ import {
   recordedManager,
   recordOf,
   standIn,
+  withoutTasks,
 } from './fixture-machine.ts';
 import type { Manager } from './manager.ts';
 import { readPhase } from './read-livepatches.ts';
@@ -82,6 +83,15 @@ test('a task in code of the livepatch keeps its module', async t => {
   assert.deepEqual((await outcome(t, manager, ext4Name)).reasons, [
     'init (task 1) is in code of the livepatch',
   ]);
+});
+
+test('stacks that not even root may see keep its module', async t => {
+  const manager = recordedManager(t, 'active');
+  await keep(manager, recordOf('ext4'));
+  const blind = { ...manager, machine: withoutTasks(manager.machine) };
+  const { result, reasons } = await outcome(t, blind, ext4Name);
+  assert.equal(result, 'disabled');
+  assert.match(reasons.join(), /^whether a task is in its code cannot be seen: read .*\(EPERM\)$/);
 });
 
 test('a disabling that does not end is reversed, with who was in the way, and status 5', async t => {

@@ -2,7 +2,6 @@
 import type { Context } from '@kstitch/report/context';
 import { diagnostic } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
-import { tellBlockers } from './explain.ts';
 import { beginAction, type JournalAction } from './journal.ts';
 import { readUptime } from './kernel-identity.ts';
 import { times } from './limits.ts';
@@ -134,7 +133,7 @@ export async function disableLivepatch(
     action.end('unload-reversed');
     throw new KstitchError('unload-reversed', `unload '${name}': somebody else enabled it again`);
   }
-  const notes = tellBlockers(watched.explanation);
+  const notes = watched.inTheWay;
   const again = await enableAgain('unload-timed-out', notes);
   throw new KstitchError(
     'unload-timed-out',

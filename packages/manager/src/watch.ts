@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from '@kstitch/report/context';
-import { type Explanation, explainTransition, nameBlocker } from './explain.ts';
+import { KstitchError } from '@kstitch/report/error';
+import { type Explanation, explainTransition, nameBlocker, tellBlockers } from './explain.ts';
 import { times } from './limits.ts';
 import type { Machine } from './machine.ts';
 import { isInTransition, readPhase } from './read-livepatches.ts';
@@ -9,8 +10,8 @@ export interface Watched {
   /** `reached`: the livepatch is active, or gone, as wanted. `timeout`. `other`: somebody turned it round. */
   readonly end: 'reached' | 'timeout' | 'other';
   readonly seconds: number;
-  /** Who was in the way last. */
-  readonly explanation: Explanation | undefined;
+  /** Who was in the way last, and what moves them; or why that could not be seen. */
+  readonly inTheWay: readonly string[];
 }
 
 /** How many of the blockers are named while one waits. */
@@ -34,27 +35,47 @@ export async function watchTransition(
   return await context.progress.step(label, async update => {
     const began = performance.now();
     let nextLook = began + times.blockers * 1000;
-    let explanation: Explanation | undefined;
+    let seen: Seen | undefined;
     for (;;) {
       const seconds = (performance.now() - began) / 1000;
       const phase = isInTransition(machine, name) ? 'busy' : readPhase(machine, name);
       if (phase === undefined || phase === 'active') {
         const reached = (phase === 'active') === (wanted === 'active');
-        return { end: reached ? 'reached' : 'other', seconds, explanation };
+        return { end: reached ? 'reached' : 'other', seconds, inTheWay: seen?.inTheWay ?? [] };
       }
       if (seconds >= timeoutSeconds) {
-        return { end: 'timeout', seconds, explanation: explainTransition(machine) ?? explanation };
+        seen = look(machine) ?? seen;
+        return { end: 'timeout', seconds, inTheWay: seen?.inTheWay ?? [] };
       }
       const now = performance.now();
       if (now >= nextLook) {
-        explanation = explainTransition(machine);
-        if (explanation !== undefined) update(whoIsLeft(explanation));
+        seen = look(machine);
+        if (seen !== undefined) update(seen.summary);
         // Where there are thousands of tasks, looking at all of them may not become a load of its own.
         nextLook = now + Math.max(times.blockers * 1000, 200 * (performance.now() - now));
       }
       await sleep(1000 * pollAfter(seconds), undefined, { signal: context.signal });
     }
   });
+}
+
+interface Seen {
+  readonly summary: string;
+  readonly inTheWay: readonly string[];
+}
+
+/** Only tells: where not even root may look at tasks (kernel.yama.ptrace_scope is 3), the transition goes on as well. */
+function look(machine: Machine): Seen | undefined {
+  try {
+    const explanation = explainTransition(machine);
+    return explanation && { summary: whoIsLeft(explanation), inTheWay: tellBlockers(explanation) };
+  } catch (error) {
+    if (!(error instanceof KstitchError)) throw error;
+    return {
+      summary: 'who is left cannot be seen',
+      inTheWay: [`who is in the way cannot be seen: ${error.message}`],
+    };
+  }
 }
 
 /**

@@ -3,7 +3,8 @@ import type { CatalogueEntry } from './entry.ts';
 export const managerCodes = {
   'machine-not-root': {
     kind: 'error',
-    meaning: 'What kstitch asked of the running kernel only root may read or change.',
+    meaning:
+      'What kstitch asked of the running kernel only root may read or change; what tasks do not even root, where kernel.yama.ptrace_scope is 3.',
     help: 'run the command as root, or with sudo',
     example: "read '/proc/1/task/1/patch_state': permission denied (EACCES)",
   },
