@@ -153,6 +153,25 @@ test('a run that goes on and is killed at once loses nothing of what the first o
   assert.equal(findUnfinishedReload(files, journal.read().entries, kernel.bootId)?.reloaded, false);
 });
 
+test('a run that was killed before it did anything is no part of one of another module', {
+  skip,
+}, async t => {
+  const machine = await patchedModule(t);
+  const { manager, calls } = machine;
+  const { journal, kernel } = manager;
+  beginAction(journal, kernel, 'reload', ext4Name, [], 'nf_tables').end('interrupted');
+  const action = beginAction(journal, kernel, 'reload', ext4Name, [], 'loop');
+  machine.disable();
+  action.step('disabled');
+  machine.removeTarget();
+  action.step('target removed');
+  const { unfinishedReload } = await readStatus(manager);
+  assert.deepEqual([unfinishedReload?.target, unfinishedReload?.withdrawn], ['loop', true]);
+  await reload(manager);
+  assert.deepEqual(calls(), wholeSequence.slice(1));
+  await assertRestored(manager);
+});
+
 test('a module that does not go or does not come is told, and the livepatch is back', { skip }, async t => {
   const { manager, calls } = await patchedModule(t);
   standIn(

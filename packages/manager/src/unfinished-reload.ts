@@ -52,7 +52,10 @@ export function findUnfinishedReload(
   for (const entry of entries.filter(({ boot }) => boot === bootId)) {
     const { action, phase, result, livepatch } = entry;
     if (action === 'reload') {
-      if (phase === 'begin' && decided) runs = [];
+      // One of another module begins only where the livepatch is in force: what was killed before had done nothing.
+      const [first] = runs;
+      const goesOn = first?.target === entry.target && first?.livepatch === livepatch;
+      if (phase === 'begin' && (decided || !goesOn)) runs = [];
       if (phase === 'begin') decided = false;
       runs.push(entry);
       if (phase === 'end' && settled.includes(result)) runs = [];
