@@ -117,6 +117,17 @@ test('what another boot command of this boot loaded keeps its guard when this on
   assert.deepEqual(installed.readGuard(release), set);
 });
 
+test('one that finds it in force and cannot attest it leaves the guard to whoever set it', {
+  skip,
+}, async t => {
+  const manager = await installedOn(t, 'active', 'ext4', { 'sys/kernel/tracing/enabled_functions': '' });
+  const set = { livepatch: ext4Name, boot: manager.kernel.bootId, at: 'x' };
+  const installed = new Installed(manager.stateDirectory);
+  await installed.writeGuard(release, set);
+  await assert.rejects(boot(manager), { code: 'load-not-in-force' });
+  assert.deepEqual(installed.readGuard(release), set);
+});
+
 test('the oops that another boot command of this boot has found keeps the guard', { skip }, async t => {
   const manager = await installedOn(t, 'active');
   const set = { livepatch: ext4Name, boot: manager.kernel.bootId, at: 'x' };

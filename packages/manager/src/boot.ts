@@ -17,6 +17,7 @@ import { readKillSwitch } from './kill-switch.ts';
 import { type LoadResult, loadAlone } from './load.ts';
 import { alone, type Manager } from './manager.ts';
 import { hadOops, type Oopses, readOopses } from './oopses.ts';
+import { readPhase } from './read-livepatches.ts';
 import type { LivepatchFiles } from './store.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -113,7 +114,8 @@ async function loadGuarded(
   const config = await readConfig(machine);
   trial.config = config;
   const { settled, timeout } = config.boot;
-  const guards: { readonly guard: Guard; readonly oopses: Oopses; readonly isAnothers: boolean }[] = [];
+  const guards: { readonly guard: Guard; readonly oopses: Oopses; readonly isSettledByAnother: boolean }[] =
+    [];
   let load: LoadResult | undefined;
   let hasSettled = false;
   try {
@@ -148,9 +150,9 @@ async function loadGuarded(
     hasSettled = true;
     return load;
   } finally {
-    // Who found it in force and is stopped early knows nothing: whoever loaded it may still be waiting until it has settled.
-    for (const { guard: set, oopses, isAnothers } of guards)
-      if (hasSettled || !isAnothers || load?.result !== 'already') await liftGuard(set, oopses);
+    // Who found it in force and ends early knows nothing: whoever loaded it may still be waiting until it has settled.
+    for (const { guard: set, oopses, isSettledByAnother } of guards)
+      if (hasSettled || !isSettledByAnother) await liftGuard(set, oopses);
   }
 
   async function guard(livepatch: string): Promise<void> {
@@ -160,7 +162,8 @@ async function loadGuarded(
     const found = installed.readGuard(kernel.release);
     const isAnothers = found?.livepatch === livepatch && found.boot === kernel.bootId;
     const set = isAnothers ? found : { livepatch, boot: kernel.bootId, at: new Date().toISOString() };
-    guards.push({ guard: set, oopses: readOopses(machine), isAnothers });
+    const isSettledByAnother = isAnothers && readPhase(machine, livepatch) === 'active';
+    guards.push({ guard: set, oopses: readOopses(machine), isSettledByAnother });
     if (!isAnothers) await installed.writeGuard(kernel.release, set);
   }
 
