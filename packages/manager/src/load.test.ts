@@ -150,6 +150,21 @@ test('an interrupted load is reversed as well', { skip }, async t => {
   assert.deepEqual(journalOf(manager).at(-1), `load ${pipeName} end reversed`);
 });
 
+test('a load that is interrupted before insmod is not begun', { skip }, async t => {
+  const manager = recordedManager(t, 'bare');
+  standIn(t, 'insmod', 'exit 99');
+  const controller = new AbortController();
+  const quiet = silentContext(controller.signal);
+  const step: typeof quiet.progress.step = async (label, work) => {
+    if (label === 'preflight') controller.abort(new KstitchError('interrupted', 'x'));
+    return await work(() => {});
+  };
+  const context = { ...quiet, progress: { ...quiet.progress, step } };
+  const request = requestFor(recordOf('ext4'));
+  assert.equal((await failure(loadLivepatch(context, manager, request))).code, 'interrupted');
+  assert.deepEqual(journalOf(manager), []);
+});
+
 test('somebody else who reverses it is told', { skip }, async t => {
   const manager = await enabling(t);
   t.after(finishWhenReversed(manager.machine, pipeName, '0'));

@@ -105,6 +105,8 @@ export async function loadAlone(
   // What is loaded is what was checked: the copy that only root may change.
   await store.keep(name, request.files);
   await beforeLoad?.();
+  // The kernel is not to begin what would be taken back at once.
+  context.signal.throwIfAborted();
   const action = beginAction(journal, kernel, 'load', name, context.diagnostics);
   const result = await enableLivepatch(context, manager, name, request, action);
   action.end(result.attestation?.verdict ?? 'active');
