@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
@@ -14,6 +14,7 @@ import {
   standIn,
   withoutTasks,
 } from './fixture-machine.ts';
+import { Machine } from './machine.ts';
 import type { Manager } from './manager.ts';
 import { readPhase } from './read-livepatches.ts';
 import { type UnloadRequest, unloadLivepatch } from './unload.ts';
@@ -104,6 +105,20 @@ test('a disabling that does not end is reversed, with who was in the way, and st
   assert.match(error.notes[0] ?? '', /^cat \(process 105\) in pipe_read\(\)/);
   const enabled = join(manager.machine.root, 'sys/kernel/livepatch', pipeName, 'enabled');
   assert.equal(readFileSync(enabled, 'utf8').trim(), '1');
+});
+
+test('a disabling that ends while one looks who is in the way has ended', async t => {
+  const manager = recordedManager(t, 'disabling-task');
+  const machine = new Machine(manager.machine.root);
+  const read = machine.read.bind(machine);
+  machine.read = (path, limit) => {
+    const text = read(path, limit);
+    if (path.endsWith('/105/stack'))
+      rmSync(join(machine.root, 'sys/kernel/livepatch', pipeName), { recursive: true, force: true });
+    return text;
+  };
+  const more = { timeoutSeconds: 0.2, keep: true };
+  assert.equal((await unload({ ...manager, machine }, pipeName, more)).result, 'disabled');
 });
 
 test('somebody else who enables it again is told', async t => {

@@ -36,16 +36,19 @@ export async function watchTransition(
     const began = performance.now();
     let nextLook = began + times.blockers * 1000;
     let seen: Seen | undefined;
+    const hasEnded = (): 'reached' | 'other' | undefined => {
+      const phase = isInTransition(machine, name) ? 'busy' : readPhase(machine, name);
+      if (phase !== undefined && phase !== 'active') return undefined;
+      return (phase === 'active') === (wanted === 'active') ? 'reached' : 'other';
+    };
     for (;;) {
       const seconds = (performance.now() - began) / 1000;
-      const phase = isInTransition(machine, name) ? 'busy' : readPhase(machine, name);
-      if (phase === undefined || phase === 'active') {
-        const reached = (phase === 'active') === (wanted === 'active');
-        return { end: reached ? 'reached' : 'other', seconds, inTheWay: seen?.inTheWay ?? [] };
-      }
+      const end = hasEnded();
+      if (end !== undefined) return { end, seconds, inTheWay: seen?.inTheWay ?? [] };
       if (seconds >= timeoutSeconds) {
         seen = look(machine) ?? seen;
-        return { end: 'timeout', seconds, inTheWay: seen?.inTheWay ?? [] };
+        // The look may have taken long enough for it.
+        return { end: hasEnded() ?? 'timeout', seconds, inTheWay: seen?.inTheWay ?? [] };
       }
       const now = performance.now();
       if (now >= nextLook) {
