@@ -189,6 +189,23 @@ test('force is asked for when time is up, and not done unless confirmed', { skip
   assert.deepEqual(asked, [pipeName]);
 });
 
+test('a transition that ends while one thinks about force has ended, whatever the answer', {
+  skip,
+}, async t => {
+  for (const answer of [true, false]) {
+    const manager = await enabling(t);
+    t.after(finishWhenReversed(manager.machine, pipeName, '0'));
+    const force = (name: string) => {
+      writeFileSync(join(manager.machine.root, `sys/kernel/livepatch/${name}/transition`), '0\n');
+      return Promise.resolve(answer);
+    };
+    const request = requestFor(recordOf('pipe'), { drop: [ext4Name], force });
+    const { result, forced } = await loadLivepatch(silentContext(), manager, request);
+    assert.deepEqual([result, forced], ['loaded', false]);
+    assert.ok(!journalOf(manager).some(line => line.startsWith('force')));
+  }
+});
+
 test('a livepatch that the kernel calls active and ftrace does not know is an error', { skip }, async t => {
   const manager = recordedManager(t, 'active', { 'sys/kernel/tracing/enabled_functions': '' });
   const error = await failure(loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4'))));

@@ -220,18 +220,22 @@ async function waitForEnd(
   const { machine, journal, kernel } = manager;
   const watched = await watchTransition(context, machine, name, 'active', request.timeoutSeconds);
   if (watched.end === 'reached') return { watched, forced: false };
-  if (watched.end === 'other') {
-    action.end('load-reversed');
-    throw new KstitchError('load-reversed', `load '${name}': somebody else reversed it`);
-  }
+  stopIfReversed(watched);
 
   const { inTheWay } = watched;
-  if (request.force !== undefined && (await request.force(name))) {
-    const force = beginAction(journal, kernel, 'force', name, context.diagnostics);
-    machine.write(`${livepatchFolder}/${name}/force`, '1');
-    const after = await watchTransition(context, machine, name, 'active', times.release);
-    force.end(after.end === 'reached' ? 'active' : after.end, inTheWay);
-    if (after.end === 'reached') return { watched, forced: true };
+  if (request.force !== undefined) {
+    const isConfirmed = await request.force(name);
+    // Whoever is asked may take longer than the transition.
+    const now = await watchTransition(context, machine, name, 'active', 0);
+    if (now.end === 'reached') return { watched, forced: false };
+    stopIfReversed(now);
+    if (isConfirmed) {
+      const force = beginAction(journal, kernel, 'force', name, context.diagnostics);
+      machine.write(`${livepatchFolder}/${name}/force`, '1');
+      const after = await watchTransition(context, machine, name, 'active', times.release);
+      force.end(after.end === 'reached' ? 'active' : after.end, inTheWay);
+      if (after.end === 'reached') return { watched, forced: true };
+    }
   }
   const reversed = await reverse(context, manager, name, action, inTheWay);
   throw new KstitchError(
@@ -239,6 +243,12 @@ async function waitForEnd(
     `load '${name}': the transition did not end within ${request.timeoutSeconds} s and ${reversed ? 'was reversed' : 'is being reversed'}`,
     { notes: inTheWay },
   );
+
+  function stopIfReversed({ end }: Watched): void {
+    if (end !== 'other') return;
+    action.end('load-reversed');
+    throw new KstitchError('load-reversed', `load '${name}': somebody else reversed it`);
+  }
 }
 
 /** @returns whether it has come to its end */

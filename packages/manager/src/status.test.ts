@@ -91,7 +91,9 @@ test('a transition is stuck when it began long ago, or nobody knows when', async
 
 test('a livepatch that was forced needs a reboot', async t => {
   const manager = recordedManager(t, 'active');
-  beginAction(manager.journal, manager.kernel, 'force', ext4Name, []).end('active');
+  const force = beginAction(manager.journal, manager.kernel, 'force', ext4Name, []);
+  assert.equal((await readStatus(manager)).health, 'reboot needed', 'killed before it wrote how that ended');
+  force.end('active');
   const status = await readStatus(manager);
   assert.equal(status.health, 'reboot needed');
   assert.equal(status.livepatches[0]?.forced, true);

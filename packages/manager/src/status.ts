@@ -67,7 +67,8 @@ export async function readStatus(manager: Manager): Promise<MachineStatus> {
         cves: bundle?.cves ?? [],
         patches: bundle?.patches.map(({ name }) => name) ?? [],
         since: own.at(-1)?.at,
-        forced: own.some(({ action, phase }) => action === 'force' && phase === 'end'),
+        // Also where the run was killed before it could write how that ended.
+        forced: own.some(({ action }) => action === 'force'),
         unload: bundle?.unload,
       };
     }),
