@@ -1,4 +1,5 @@
 import { buildIdIn } from '@kstitch/elf/notes';
+import { KstitchError } from '@kstitch/report/error';
 import { limits } from './limits.ts';
 import type { Machine } from './machine.ts';
 
@@ -14,7 +15,20 @@ export interface KernelIdentity {
   readonly uptime: number;
 }
 
+const mounts = [
+  ['/proc/sys/kernel', '/proc', 'proc'],
+  ['/sys/kernel', '/sys', 'sysfs'],
+] as const;
+
+/** @throws KstitchError - `machine-unreadable`: also where /proc or /sys is not mounted, and nothing would look like being well */
 export function readKernelIdentity(machine: Machine): KernelIdentity {
+  for (const [folder, mount, type] of mounts)
+    if (machine.list(folder) === undefined)
+      throw new KstitchError(
+        'machine-unreadable',
+        `read '${folder}': it is not there; '${mount}' is not mounted`,
+        { help: `mount it: mount -t ${type} ${type} ${mount}` },
+      );
   // include/linux/buildid.h: the notes of vmlinux as they lie in memory.
   const notes = machine.readBytes('/sys/kernel/notes', limits.notes);
   return {

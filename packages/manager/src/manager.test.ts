@@ -3,9 +3,10 @@ import { chmodSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentContext } from '@kstitch/report/context';
-import { recordedManager } from './fixture-machine.ts';
+import { recorded, recordedManager } from './fixture-machine.ts';
 import { beginAction } from './journal.ts';
-import { alone, disabledAt } from './manager.ts';
+import { Machine } from './machine.ts';
+import { alone, disabledAt, openManager } from './manager.ts';
 
 test('the grace time counts from when the livepatch was disabled, in this boot, by whatever action', t => {
   const { machine, journal, kernel } = recordedManager(t, 'bare');
@@ -54,6 +55,16 @@ test('whatever was done with a livepatch after it was disabled leaves open since
   removed.step('disabled');
   removed.end('removed');
   assert.equal(of('d'), undefined);
+});
+
+test('where /proc or /sys is not mounted nothing is known, and not that all is well', t => {
+  for (const mount of ['proc', 'sys']) {
+    const { root } = recorded(t, 'active', { [mount]: undefined });
+    assert.throws(() => openManager(new Machine(root), root), {
+      code: 'machine-unreadable',
+      message: new RegExp(`'/${mount}' is not mounted$`),
+    });
+  }
 });
 
 test('two actions never go on at once', async t => {
