@@ -172,6 +172,17 @@ test('a run that was killed before it did anything is no part of one of another 
   await assertRestored(manager);
 });
 
+test('how long it took does not depend on the clock of the day', { skip }, async t => {
+  const machine = await patchedModule(t);
+  const { manager } = machine;
+  beginAction(manager.journal, manager.kernel, 'reload', ext4Name, [], 'loop').step('target loaded');
+  machine.disable();
+  writeFileSync(join(manager.machine.root, 'proc/uptime'), `${manager.kernel.uptime + 100} 0.00\n`);
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() - 3_600_000 });
+  const { inactiveSeconds } = await reload(manager);
+  assert.ok(inactiveSeconds > 100 && inactiveSeconds < 160, String(inactiveSeconds));
+});
+
 test('a module that does not go or does not come is told, and the livepatch is back', { skip }, async t => {
   const { manager, calls } = await patchedModule(t);
   standIn(

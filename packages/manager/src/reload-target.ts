@@ -13,11 +13,12 @@ import { readUptime } from './kernel-identity.ts';
 import { readKernelLog } from './kernel-log.ts';
 import { times } from './limits.ts';
 import { enableLivepatch } from './load.ts';
+import type { Machine } from './machine.ts';
 import { alone, disabledAt, type Manager } from './manager.ts';
 import { planReload, type ReloadPlan } from './plan-reload.ts';
 import { isModuleLoaded, readLivepatch, readPhase } from './read-livepatches.ts';
 import { removeModule, systemPath } from './remove-module.ts';
-import { findUnfinishedReload, reloadSteps, targetOnly } from './unfinished-reload.ts';
+import { findUnfinishedReload, reloadSteps, targetOnly, type UnfinishedReload } from './unfinished-reload.ts';
 import { disableLivepatch } from './unload.ts';
 
 export interface ReloadRequest {
@@ -60,7 +61,8 @@ export async function reloadTarget(
     if (!(await request.confirm(plan)))
       throw new KstitchError('reload-declined', `reload '${target}': not confirmed`);
     const { livepatch } = plan;
-    const since = plan.unfinished?.since ?? Date.now();
+    const began = performance.now();
+    const earlierSeconds = plan.unfinished === undefined ? 0 : secondsSince(machine, plan.unfinished);
     const action = beginAction(journal, kernel, 'reload', livepatch, context.diagnostics, target);
 
     // What an earlier run left to be done: perhaps only to put the livepatch back.
@@ -96,10 +98,15 @@ export async function reloadTarget(
       target,
       livepatch,
       fixes: plan.fixes,
-      inactiveSeconds: (Date.now() - since) / 1000,
+      inactiveSeconds: earlierSeconds + (performance.now() - began) / 1000,
       ...(attestation === undefined ? {} : { attestation }),
     };
   });
+}
+
+/** Not by the clock of the day where it can be helped: it may have been set. */
+function secondsSince(machine: Machine, { since, sinceUptime }: UnfinishedReload): number {
+  return sinceUptime === undefined ? (Date.now() - since) / 1000 : readUptime(machine) - sinceUptime;
 }
 
 /**

@@ -17,6 +17,8 @@ export interface UnfinishedReload {
   readonly reloaded: boolean;
   /** When it began, milliseconds since 1970. */
   readonly since: number;
+  /** The same in seconds since boot; older versions did not write it. */
+  readonly sinceUptime?: number;
 }
 
 /** Steps of a reload in the journal. */
@@ -83,6 +85,7 @@ export function findUnfinishedReload(
     // Whoever loads a module that was removed does so with what lies on the disk, as a reload does.
     reloaded: has(reloadSteps.targetLoaded) || (has(reloadSteps.targetRemoved) && loaded),
     since: Date.parse(began.at),
+    ...(began.uptime === undefined ? {} : { sinceUptime: began.uptime }),
   };
   return left.withdrawn || left.targetMissing ? left : undefined;
 }
