@@ -93,8 +93,11 @@ test('a transition of another livepatch is status 4', { skip }, async t => {
 
 test('a livepatch that is being disabled is status 4 too', { skip }, async t => {
   const manager = recordedManager(t, 'disabling-task');
-  const error = await failure(loadLivepatch(silentContext(), manager, requestFor(recordOf('pipe'))));
-  assert.deepEqual([error.code, error.exitStatus], ['transition-busy', 4]);
+  for (const dryRun of [false, true]) {
+    const request = requestFor(recordOf('pipe'), { dryRun });
+    const error = await failure(loadLivepatch(silentContext(), manager, request));
+    assert.deepEqual([error.code, error.exitStatus], ['transition-busy', 4]);
+  }
 });
 
 test('a livepatch that is active already is attested and left alone', { skip }, async t => {

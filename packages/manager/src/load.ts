@@ -82,8 +82,6 @@ export async function loadAlone(
   const { machine, store, journal, kernel } = manager;
   const name = await check(context, manager, request);
   const before = readLivepatch(machine, name);
-  if (before?.phase === 'disabling')
-    throw new KstitchError('transition-busy', `load '${name}': it is being disabled`);
   if (before?.phase === 'active') {
     await beforeLoad?.();
     return { ...confirm(manager, name), result: 'already', forced: false };
@@ -113,7 +111,12 @@ export async function loadAlone(
   return { ...result, result: 'loaded' };
 }
 
-/** The preflight. @returns the livepatch's name */
+/**
+ * The preflight.
+ *
+ * @returns the livepatch's name
+ * @throws KstitchError - `transition-busy`
+ */
 async function check(
   context: Context,
   { machine, kernel, stateDirectory, store }: Manager,
@@ -130,8 +133,11 @@ async function check(
     }),
   );
   stopOnRefusals(findings);
+  const name = bundle.module;
+  if (readPhase(machine, name) === 'disabling')
+    throw new KstitchError('transition-busy', `load '${name}': it is being disabled`);
   context.diagnostics.push(...findings);
-  return bundle.module;
+  return name;
 }
 
 /**
