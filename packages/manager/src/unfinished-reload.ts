@@ -36,6 +36,8 @@ const settled: readonly (string | undefined)[] = [
   'restored',
   'unload-timed-out',
   'unload-reversed',
+  'transition-busy',
+  'not begun',
   targetOnly,
 ];
 

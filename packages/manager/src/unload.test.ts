@@ -138,6 +138,18 @@ test('while another livepatch is in transition nothing is begun', async t => {
   assert.deepEqual(manager.journal.read().entries, []);
 });
 
+test('a transition that begins before it can is status 4 as well, and the action ends', async t => {
+  const manager = recordedManager(t, 'active');
+  const machine = new Machine(manager.machine.root);
+  machine.write = path => {
+    const cause = Object.assign(new Error('busy'), { code: 'EBUSY' });
+    throw new KstitchError('machine-unreadable', `write '${path}': EBUSY`, { cause });
+  };
+  await assert.rejects(unload({ ...manager, machine }, ext4Name), { code: 'transition-busy', exitStatus: 4 });
+  const last = manager.journal.read().entries.at(-1);
+  assert.deepEqual([last?.phase, last?.result], ['end', 'transition-busy']);
+});
+
 test('a safe module is removed after the grace time', async t => {
   const manager = recordedManager(t, 'disabled');
   await keep(manager, recordOf('ext4'));

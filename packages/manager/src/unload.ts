@@ -5,6 +5,7 @@ import { KstitchError } from '@kstitch/report/error';
 import { beginAction, type JournalAction } from './journal.ts';
 import { readUptime } from './kernel-identity.ts';
 import { times } from './limits.ts';
+import { codeOf } from './machine.ts';
 import { alone, disabledAt, type Manager } from './manager.ts';
 import { livepatchFolder, readLivepatch, readLivepatches, readPhase } from './read-livepatches.ts';
 import { type Removal, removeModule } from './remove-module.ts';
@@ -119,7 +120,18 @@ export async function disableLivepatch(
     return end === 'reached';
   };
 
-  if (begin) machine.write(enabled, '0');
+  try {
+    if (begin) machine.write(enabled, '0');
+  } catch (error) {
+    // Nothing was begun; another transition may have been since one looked.
+    const isBusy = error instanceof KstitchError && codeOf(error.cause) === 'EBUSY';
+    action.end(isBusy ? 'transition-busy' : 'not begun');
+    throw isBusy
+      ? new KstitchError('transition-busy', `unload '${name}': another livepatch is in transition`, {
+          cause: error,
+        })
+      : error;
+  }
   let watched: Awaited<ReturnType<typeof watchTransition>>;
   try {
     watched = await watchTransition(context, machine, name, 'gone', timeoutSeconds);
