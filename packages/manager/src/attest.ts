@@ -79,8 +79,9 @@ export function attest(machine: Machine, name: string): Attestation | undefined 
   return { verdict, functions };
 }
 
+/** ftrace leads to the one that was registered last, also while tasks are still moved to it. */
 function functionKeys({ phase, objects }: LoadedLivepatch): string[] {
-  if (phase !== 'active') return [];
+  if (phase !== 'active' && phase !== 'enabling') return [];
   return objects.flatMap(object =>
     object.functions.map(({ name, sympos }) => `${keyOf({ object: object.name, name })},${sympos}`),
   );

@@ -86,9 +86,11 @@ test('a boot after one that ended with the guard set leaves it out, until it is 
 test('the guard of another livepatch keeps nothing out, a damaged one everything', { skip }, async t => {
   const manager = await loadable(t);
   const installed = new Installed(manager.stateDirectory);
-  writeFileSync(join(installed.directory, `${release}.guard`), '{');
-  await assert.rejects(boot(manager), { code: 'boot-guard-tripped' });
-  assert.deepEqual((await tell(manager)).reasons, ['left out: the guard of an earlier boot is damaged']);
+  for (const text of ['{', ' '.repeat(200_000)]) {
+    writeFileSync(join(installed.directory, `${release}.guard`), text);
+    await assert.rejects(boot(manager), { code: 'boot-guard-tripped' });
+    assert.deepEqual((await tell(manager)).reasons, ['left out: the guard of an earlier boot is damaged']);
+  }
   await installed.writeGuard(release, { livepatch: pipeName, boot: 'earlier', at: 'x' });
   assert.equal((await tell(manager)).guard, null);
   assert.equal((await boot(manager)).result, 'settled');

@@ -103,6 +103,15 @@ export function withoutTasks({ root }: Machine): Machine {
   return machine;
 }
 
+/** @returns the machine with a kernel that takes no word about a livepatch any more, as when its transition ended just now */
+export function withoutOrders({ root }: Machine): Machine {
+  const machine = new Machine(root);
+  machine.write = path => {
+    throw new KstitchError('machine-unreadable', `write '${path}': EINVAL`);
+  };
+  return machine;
+}
+
 /** Puts a livepatch into the store, as if it had been loaded. */
 export async function keep(manager: Manager, bundle: Bundle): Promise<void> {
   await manager.store.keep(bundle.module, {

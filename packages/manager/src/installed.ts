@@ -7,6 +7,7 @@
  */
 import { join } from 'node:path';
 import { makeDirectoryDurably, removeDurably, writeDurably } from '@kstitch/host/files';
+import { KstitchError } from '@kstitch/report/error';
 import { limits } from './limits.ts';
 import { Machine } from './machine.ts';
 
@@ -90,16 +91,23 @@ export class Installed {
 
   /** @returns the texts in it, none when it is damaged; undefined when it is not there */
   #fields(name: string): Readonly<Record<string, string | undefined>> | undefined {
-    const text = new Machine().read(join(this.directory, name), limits.attribute);
-    if (text === undefined) return undefined;
     try {
+      const text = new Machine().read(join(this.directory, name), limits.attribute);
+      if (text === undefined) return undefined;
       const value: unknown = JSON.parse(text);
       if (typeof value !== 'object' || value === null) return {};
       return Object.fromEntries(Object.entries(value).filter(([, field]) => typeof field === 'string'));
-    } catch {
+    } catch (error) {
+      // Too long for one of ours, or on a bad disk: as good as anything else that cannot be understood.
+      const isDamaged = error instanceof SyntaxError || isUnreadable(error);
+      if (!isDamaged) throw error;
       return {};
     }
   }
+}
+
+function isUnreadable(error: unknown): boolean {
+  return error instanceof KstitchError && error.code === 'machine-unreadable';
 }
 
 /**

@@ -19,6 +19,9 @@ import { Machine } from './machine.ts';
  */
 export type Action = 'load' | 'unload' | 'force' | 'repair' | 'reload' | 'install' | 'uninstall' | 'boot';
 
+/** How an action ends that the kernel did not even begin. */
+export const notBegun = 'not begun';
+
 /** What changes nothing in the kernel by itself. */
 export const aboutBoots: readonly Action[] = ['install', 'uninstall', 'boot'];
 

@@ -17,6 +17,7 @@ import {
   recordedManager,
   recordOf,
   standIn,
+  withoutOrders,
   withoutTasks,
 } from './fixture-machine.ts';
 import { beginAction } from './journal.ts';
@@ -107,6 +108,12 @@ test('a livepatch that is active already is attested and left alone', { skip }, 
   assert.deepEqual(journalOf(manager), []);
 });
 
+test('one that is in force is not judged by what a load would need', { skip }, async t => {
+  const manager = recordedManager(t, 'active', { 'proc/meminfo': 'MemAvailable: 1 kB\n' });
+  const { result } = await loadLivepatch(silentContext(), manager, requestFor(recordOf('ext4')));
+  assert.equal(result, 'already');
+});
+
 test('when time is up the transition is reversed, with who was in the way, and status 5', {
   skip,
 }, async t => {
@@ -118,6 +125,23 @@ test('when time is up the transition is reversed, with who was in the way, and s
   assert.match(error.message, /did not end within 0.2 s and was reversed$/);
   assert.match(error.notes.join('\n'), /^cat \(process 105\) in pipe_read\(\): it sleeps in/);
   assert.deepEqual(journalOf(manager), [`load ${pipeName} begin`, `load ${pipeName} end reversed`]);
+});
+
+test('a transition that the kernel does not reverse is told with who was in the way', { skip }, async t => {
+  const manager = await enabling(t);
+  t.after(finishWhenReversed(manager.machine, pipeName, '0'));
+  const deaf = { ...manager, machine: withoutOrders(manager.machine) };
+  const request = requestFor(recordOf('pipe'), { drop: [ext4Name] });
+  const error = await failure(loadLivepatch(silentContext(), deaf, request));
+  assert.deepEqual([error.code, error.exitStatus], ['load-timed-out', 5]);
+  assert.match(error.message, /did not end within 0.2 s and could not be reversed$/);
+  assert.match(error.notes.join('\n'), /^cat \(process 105\)[^]*\nwrite '.*enabled': EINVAL$/);
+  assert.equal(journalOf(manager)[1], `load ${pipeName} end not reversed`);
+
+  // Nothing was forced where the kernel did not want to hear of it.
+  const asked = { ...request, force: async () => true };
+  assert.equal((await failure(loadLivepatch(silentContext(), deaf, asked))).code, 'load-timed-out');
+  assert.ok(journalOf(manager).includes(`force ${pipeName} end not begun`));
 });
 
 test('a transition goes on where not even root may look at tasks, and who is in the way is not known', {

@@ -9,13 +9,13 @@ import type { Context } from '@kstitch/report/context';
 import { stopOnRefusals } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
 import { type Attestation, attest } from './attest.ts';
-import { beginAction, type JournalAction, type JournalEntry } from './journal.ts';
+import { beginAction, type JournalAction, type JournalEntry, notBegun } from './journal.ts';
 import { readUptime } from './kernel-identity.ts';
 import { readKernelLog } from './kernel-log.ts';
 import { times } from './limits.ts';
 import { alone, disabledAt, type Manager } from './manager.ts';
 import { preflight } from './preflight.ts';
-import { livepatchFolder, readLivepatch, readPhase } from './read-livepatches.ts';
+import { livepatchFolder, readLivepatch, readPhase, writeIfAllowed } from './read-livepatches.ts';
 import { removeModule, systemPath } from './remove-module.ts';
 import { freeSpace, type LivepatchFiles } from './store.ts';
 import { type Watched, watchTransition } from './watch.ts';
@@ -237,17 +237,19 @@ async function waitForEnd(
     stopIfReversed(now);
     if (isConfirmed) {
       const force = beginAction(journal, kernel, 'force', name, context.diagnostics);
-      machine.write(`${livepatchFolder}/${name}/force`, '1');
-      const after = await watchTransition(context, machine, name, 'active', times.release);
-      force.end(after.end === 'reached' ? 'active' : after.end, inTheWay);
-      if (after.end === 'reached') return { watched, forced: true };
+      const refusal = writeIfAllowed(machine, `${livepatchFolder}/${name}/force`, '1');
+      const seconds = refusal === undefined ? times.release : 0;
+      const after = await watchTransition(context, machine, name, 'active', seconds);
+      const result = after.end === 'reached' ? 'active' : after.end;
+      force.end(refusal === undefined ? result : notBegun, inTheWay);
+      if (after.end === 'reached') return { watched, forced: refusal === undefined };
     }
   }
-  const reversed = await reverse(context, manager, name, action, inTheWay);
+  const { outcome, notes } = await reverse(context, manager, name, action, inTheWay);
   throw new KstitchError(
     'load-timed-out',
-    `load '${name}': the transition did not end within ${request.timeoutSeconds} s and ${reversed ? 'was reversed' : 'is being reversed'}`,
-    { notes: inTheWay },
+    `load '${name}': the transition did not end within ${request.timeoutSeconds} s and ${outcome}`,
+    { notes },
   );
 
   function stopIfReversed({ end }: Watched): void {
@@ -257,20 +259,26 @@ async function waitForEnd(
   }
 }
 
-/** @returns whether it has come to its end */
+/** @returns what became of the transition, for messages, and the notes with what the kernel said against it */
 async function reverse(
   { progress, diagnostics }: Context,
   { machine }: Manager,
   name: string,
   action: JournalAction,
   notes: readonly string[] = [],
-): Promise<boolean> {
-  machine.write(`${livepatchFolder}/${name}/enabled`, '0');
+): Promise<{ readonly outcome: string; readonly notes: readonly string[] }> {
+  // The kernel refuses where it ended just now and another began, or somebody else was quicker.
+  const refusal = writeIfAllowed(machine, `${livepatchFolder}/${name}/enabled`, '0');
+  if (refusal !== undefined) {
+    const all = [...notes, refusal];
+    action.end('not reversed', all);
+    return { outcome: 'could not be reversed', notes: all };
+  }
   // The interrupted run's signal must not end this too.
   const context = { progress, diagnostics, signal: new AbortController().signal };
   const { end } = await watchTransition(context, machine, name, 'gone', times.stuck);
   action.end(end === 'reached' ? 'reversed' : 'being reversed', notes);
-  return end === 'reached';
+  return { outcome: end === 'reached' ? 'was reversed' : 'is being reversed', notes };
 }
 
 /** @throws KstitchError - `load-not-in-force` */

@@ -10,6 +10,7 @@
  * | gone | | 0 | disabled: replaced, disabled, or reversed; its module may be removed |
  * | gone | | 1 | held: the kernel is about to let go of it, or was forced and never will |
  */
+import { KstitchError } from '@kstitch/report/error';
 import { limits } from './limits.ts';
 import type { Machine } from './machine.ts';
 
@@ -85,6 +86,17 @@ export function readPhase(machine: Machine, name: string): Phase | undefined {
 /** As {@link readPhase}, and quicker still: whether tasks are on their way, whichever way. */
 export function isInTransition(machine: Machine, name: string): boolean {
   return machine.read(`${livepatchFolder}/${name}/transition`) === '1';
+}
+
+/** @returns what the kernel has against it, or that the file is gone */
+export function writeIfAllowed(machine: Machine, path: string, value: string): string | undefined {
+  try {
+    machine.write(path, value);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof KstitchError)) throw error;
+    return error.message;
+  }
 }
 
 function readActive(machine: Machine, name: string): LoadedLivepatch | undefined {

@@ -3,8 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ext4Name, keep, pipeName, recordedManager, recordOf } from './fixture-machine.ts';
-import { beginAction } from './journal.ts';
-import { attestAll, readStatus, readVisibleStatus, tellHidden, tellUnknown } from './status.ts';
+import { beginAction, notBegun } from './journal.ts';
+import { readStatus, readVisibleStatus, tellHidden, tellUnknown } from './status.ts';
 
 test('a machine without livepatches is well', async t => {
   assert.deepEqual(await readStatus(recordedManager(t, 'bare')), {
@@ -26,7 +26,7 @@ test('what kstitch loaded is known with what it mends and since when', async t =
   assert.deepEqual(one.cves, ['CVE-2026-0001']);
   assert.deepEqual(one.patches, ['ext4.patch']);
   assert.equal(one.since, manager.journal.read().entries.at(-1)?.at);
-  assert.equal(attestAll(manager, status).get(ext4Name)?.verdict, 'attested');
+  assert.equal(one.attestation?.verdict, 'attested');
 });
 
 test('a livepatch of somebody else is shown, and one whose record is damaged', async t => {
@@ -89,6 +89,15 @@ test('a transition is stuck when it began long ago, or nobody knows when', async
   assert.equal((await readStatus(manager)).health, 'transition stuck');
 });
 
+test('one that the kernel calls active and leads no calls to is a fix withdrawn', async t => {
+  const manager = recordedManager(t, 'active', { 'sys/kernel/tracing/enabled_functions': '' });
+  const status = await readStatus(manager);
+  assert.deepEqual(
+    [status.health, status.livepatches[0]?.attestation?.verdict],
+    ['fix withdrawn', 'not in force'],
+  );
+});
+
 test('a livepatch that was forced needs a reboot', async t => {
   const manager = recordedManager(t, 'active');
   const force = beginAction(manager.journal, manager.kernel, 'force', ext4Name, []);
@@ -96,5 +105,7 @@ test('a livepatch that was forced needs a reboot', async t => {
   force.end('active');
   const status = await readStatus(manager);
   assert.equal(status.health, 'reboot needed');
+  beginAction(manager.journal, manager.kernel, 'force', ext4Name, []).end(notBegun);
+  assert.equal((await readStatus(manager)).health, 'reboot needed', 'what was forced stays so');
   assert.equal(status.livepatches[0]?.forced, true);
 });

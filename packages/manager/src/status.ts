@@ -4,7 +4,7 @@ import type { Bundle } from '@kstitch/livepatch/bundle';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import { type Attestation, attest } from './attest.ts';
 import { type BootHealth, type BootStatus, readBootStatus } from './boot-status.ts';
-import { aboutBoots, findUnfinished, type JournalEntry } from './journal.ts';
+import { aboutBoots, findUnfinished, type JournalEntry, notBegun } from './journal.ts';
 import { readUptime } from './kernel-identity.ts';
 import { times } from './limits.ts';
 import type { Manager } from './manager.ts';
@@ -22,11 +22,13 @@ export interface LivepatchStatus extends LoadedLivepatch {
   /** It was told to be in force while tasks were still in the old code: it can never be removed. */
   readonly forced: boolean;
   readonly unload: Bundle['unload'] | undefined;
+  /** Of one that is active. */
+  readonly attestation: Attestation | undefined;
 }
 
 /**
- * `reboot needed`: a livepatch was forced. `fix withdrawn`: a reload of a module did not put its livepatch back. The others are
- * about the installed livepatch; `transition stuck` may be.
+ * `reboot needed`: a livepatch was forced. `fix withdrawn`: a reload of a module did not put its livepatch back, or the kernel
+ * calls one active and leads no calls to it. The others are about the installed livepatch; `transition stuck` may be.
  */
 export type Health = 'reboot needed' | 'fix withdrawn' | BootHealth;
 
@@ -68,8 +70,9 @@ export async function readStatus(manager: Manager): Promise<MachineStatus> {
         patches: bundle?.patches.map(({ name }) => name) ?? [],
         since: own.at(-1)?.at,
         // Also where the run was killed before it could write how that ended.
-        forced: own.some(({ action }) => action === 'force'),
+        forced: isForced(own),
         unload: bundle?.unload,
+        attestation: attest(machine, livepatch.name),
       };
     }),
   );
@@ -97,7 +100,11 @@ export function readPublicStatus({ machine }: Manager): PublicStatus {
   return {
     health: 'unknown',
     boot: null,
-    livepatches: readLivepatches(machine).map(livepatch => ({ ...livepatch, ...nothing })),
+    livepatches: readLivepatches(machine).map(livepatch => ({
+      ...livepatch,
+      ...nothing,
+      attestation: attest(machine, livepatch.name),
+    })),
   };
 }
 
@@ -108,19 +115,6 @@ export async function readVisibleStatus(
   userId?: number,
 ): Promise<MachineStatus | PublicStatus> {
   return isStateOfMachine(environment, userId) ? await readStatus(manager) : readPublicStatus(manager);
-}
-
-/** @returns of each livepatch that is active, whether it is in force */
-export function attestAll(
-  { machine }: Manager,
-  { livepatches }: Pick<MachineStatus, 'livepatches'>,
-): ReadonlyMap<string, Attestation> {
-  return new Map(
-    livepatches.flatMap(({ name }) => {
-      const attestation = attest(machine, name);
-      return attestation === undefined ? [] : [[name, attestation]];
-    }),
-  );
 }
 
 /** @returns that what kstitch wrote down of livepatches is not for our eyes: it lies in root's folder */
@@ -140,6 +134,12 @@ export function tellUnknown({ health }: MachineStatus | PublicStatus): Diagnosti
   return health === 'unknown' ? [diagnostic('state-not-root', {}, what)] : [];
 }
 
+function isForced(own: readonly JournalEntry[]): boolean {
+  const forces = own.filter(({ action }) => action === 'force');
+  const begun = forces.filter(({ phase }) => phase === 'begin').length;
+  return begun > forces.filter(({ result }) => result === notBegun).length;
+}
+
 function judgeHealth(
   livepatches: readonly LivepatchStatus[],
   stuck: boolean,
@@ -147,6 +147,7 @@ function judgeHealth(
   boot: BootHealth,
 ): Health {
   if (stuck) return 'transition stuck';
-  if (reload?.withdrawn === true) return 'fix withdrawn';
+  const isOut = livepatches.some(({ attestation }) => attestation?.verdict === 'not in force');
+  if (isOut || reload?.withdrawn === true) return 'fix withdrawn';
   return livepatches.some(({ forced }) => forced) ? 'reboot needed' : boot;
 }

@@ -12,6 +12,7 @@ import {
   recordedManager,
   recordOf,
   standIn,
+  withoutOrders,
   withoutTasks,
 } from './fixture-machine.ts';
 import { Machine } from './machine.ts';
@@ -105,6 +106,17 @@ test('a disabling that does not end is reversed, with who was in the way, and st
   assert.match(error.notes[0] ?? '', /^cat \(process 105\) in pipe_read\(\)/);
   const enabled = join(manager.machine.root, 'sys/kernel/livepatch', pipeName, 'enabled');
   assert.equal(readFileSync(enabled, 'utf8').trim(), '1');
+});
+
+test('a disabling that the kernel does not reverse is told with who was in the way', async t => {
+  const manager = recordedManager(t, 'disabling-task');
+  const deaf = { ...manager, machine: withoutOrders(manager.machine) };
+  const error = await unload(deaf, pipeName, { timeoutSeconds: 0.2 }).catch((reason: unknown) => reason);
+  assert.ok(error instanceof KstitchError);
+  assert.equal(error.code, 'unload-timed-out');
+  assert.match(error.message, /could not be reversed: write '.*enabled': EINVAL$/);
+  assert.match(error.notes[0] ?? '', /^cat \(process 105\) in pipe_read\(\)/);
+  assert.equal(manager.journal.read().entries.at(-1)?.result, 'unload-timed-out');
 });
 
 test('a disabling that ends while one looks who is in the way has ended', async t => {

@@ -2,12 +2,18 @@
 import type { Context } from '@kstitch/report/context';
 import { diagnostic } from '@kstitch/report/diagnostic';
 import { KstitchError } from '@kstitch/report/error';
-import { beginAction, type JournalAction } from './journal.ts';
+import { beginAction, type JournalAction, notBegun } from './journal.ts';
 import { readUptime } from './kernel-identity.ts';
 import { times } from './limits.ts';
 import { codeOf } from './machine.ts';
 import { alone, disabledAt, type Manager } from './manager.ts';
-import { livepatchFolder, readLivepatch, readLivepatches, readPhase } from './read-livepatches.ts';
+import {
+  livepatchFolder,
+  readLivepatch,
+  readLivepatches,
+  readPhase,
+  writeIfAllowed,
+} from './read-livepatches.ts';
 import { type Removal, removeModule } from './remove-module.ts';
 import { watchTransition } from './watch.ts';
 
@@ -112,12 +118,16 @@ export async function disableLivepatch(
   begin: boolean,
 ): Promise<number> {
   const enabled = `${livepatchFolder}/${name}/enabled`;
-  const enableAgain = async (result: string, notes: readonly string[] = []): Promise<boolean> => {
-    machine.write(enabled, '1');
+  const enableAgain = async (result: string, notes: readonly string[] = []): Promise<string> => {
+    const refusal = writeIfAllowed(machine, enabled, '1');
+    if (refusal !== undefined) {
+      action.end(result, [...notes, refusal]);
+      return `could not be reversed: ${refusal}`;
+    }
     const quiet = { ...context, signal: new AbortController().signal };
     const { end } = await watchTransition(quiet, machine, name, 'active', times.stuck);
     action.end(result, notes);
-    return end === 'reached';
+    return end === 'reached' ? 'was reversed: it is in force' : 'is being reversed';
   };
 
   try {
@@ -125,7 +135,7 @@ export async function disableLivepatch(
   } catch (error) {
     // Nothing was begun; another transition may have been since one looked.
     const isBusy = error instanceof KstitchError && codeOf(error.cause) === 'EBUSY';
-    action.end(isBusy ? 'transition-busy' : 'not begun');
+    action.end(isBusy ? 'transition-busy' : notBegun);
     throw isBusy
       ? new KstitchError('transition-busy', `unload '${name}': another livepatch is in transition`, {
           cause: error,
@@ -146,10 +156,10 @@ export async function disableLivepatch(
     throw new KstitchError('unload-reversed', `unload '${name}': somebody else enabled it again`);
   }
   const notes = watched.inTheWay;
-  const again = await enableAgain('unload-timed-out', notes);
+  const outcome = await enableAgain('unload-timed-out', notes);
   throw new KstitchError(
     'unload-timed-out',
-    `unload '${name}': the transition did not end within ${timeoutSeconds} s and ${again ? 'was reversed: it is in force' : 'is being reversed'}`,
+    `unload '${name}': the transition did not end within ${timeoutSeconds} s and ${outcome}`,
     { notes },
   );
 }

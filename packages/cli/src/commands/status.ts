@@ -1,4 +1,3 @@
-import type { Attestation } from '@kstitch/manager/attest';
 import type { BootStatus } from '@kstitch/manager/boot-status';
 import type { KernelIdentity } from '@kstitch/manager/kernel-identity';
 import type { LivepatchStatus, MachineStatus, PublicStatus } from '@kstitch/manager/status';
@@ -37,13 +36,10 @@ export function addStatus(program: Command, run: Run): void {
   command.action((options: CommonOptions) =>
     run('status', options, async context => {
       const { openManager } = await import('@kstitch/manager/manager');
-      const { attestAll, readVisibleStatus, tellUnknown, tellHidden } = await import(
-        '@kstitch/manager/status'
-      );
+      const { readVisibleStatus, tellUnknown, tellHidden } = await import('@kstitch/manager/status');
       const { tellUnfinishedReload } = await import('@kstitch/manager/unfinished-reload');
       const manager = openManager();
       const status = await readVisibleStatus(manager);
-      const attested = attestAll(manager, status);
       context.diagnostics.push(...tellUnknown(status));
       if (status.health !== 'unknown')
         context.diagnostics.push(...tellUnfinishedReload(status.unfinishedReload), ...tellHidden(status));
@@ -56,13 +52,10 @@ export function addStatus(program: Command, run: Run): void {
             `${damaged} ${damaged === 1 ? 'line' : 'lines'} of the journal cannot be read`,
           ),
         );
-      const livepatches = status.livepatches.map(livepatch => ({
-        ...livepatch,
-        attestation: attested.get(livepatch.name),
-      }));
+      const { livepatches } = status;
       const whyUnknown = status.health === 'unknown' ? 'only root may see it' : 'kstitch did not load it';
       return {
-        json: { kernel: manager.kernel, ...status, livepatches },
+        json: { kernel: manager.kernel, ...status },
         text: look =>
           paragraphs([
             renderMachine(manager.kernel, status, look),
@@ -133,11 +126,7 @@ function healthText({ health, livepatches }: AnyStatus): string {
   return 'well';
 }
 
-function renderOne(
-  livepatch: LivepatchStatus & { readonly attestation: Attestation | undefined },
-  whyUnknown: string,
-  look: Look,
-): string {
+function renderOne(livepatch: LivepatchStatus, whyUnknown: string, look: Look): string {
   const { attestation, objects, patches, cves } = livepatch;
   const states = new Map(
     attestation?.functions.map(({ object, name, state }) => [`${object}:${name}`, state]),
