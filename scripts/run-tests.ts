@@ -7,8 +7,8 @@ import type { Progress } from '@kstitch/report/context';
 import { findFiles, root } from './repository.ts';
 import { killStuckChildren } from './stuck-processes.ts';
 
-/** An emulated machine has one thread, so that another may run beside it. */
-const machinesAtOnce = Math.min(2, availableParallelism());
+/** An emulated machine has one thread, and so has the link of a livepatch, so that another may run beside it. */
+const twoAtOnce = Math.min(2, availableParallelism());
 
 /**
  * Four tiers, told apart by the file's name: what needs nothing but the repository and a compiler, what needs a downloaded kernel,
@@ -21,8 +21,8 @@ export const tiers = {
     concurrency: availableParallelism(),
     minutes: 2,
   },
-  kit: { needs: 'a kernel kit', pattern: /\.kit\.test\.ts$/, concurrency: 1, minutes: 10 },
-  vm: { needs: 'a virtual machine', pattern: /\.vm\.test\.ts$/, concurrency: machinesAtOnce, minutes: 10 },
+  kit: { needs: 'a kernel kit', pattern: /\.kit\.test\.ts$/, concurrency: twoAtOnce, minutes: 10 },
+  vm: { needs: 'a virtual machine', pattern: /\.vm\.test\.ts$/, concurrency: twoAtOnce, minutes: 10 },
   long: { needs: 'a virtual machine', pattern: /\.long\.test\.ts$/, concurrency: 1, minutes: 60 },
 } as const;
 

@@ -122,7 +122,10 @@ function healthText({ health, livepatches }: AnyStatus): string {
       : 'the transition did not end when the kernel booted, nor later on';
   if (health === 'reboot needed')
     return 'a livepatch was forced: boot again when you can, and load no more before';
-  if (health === 'fix withdrawn') return 'a module was to be loaded again, and that did not end';
+  if (health === 'fix withdrawn')
+    return livepatches.some(({ attestation }) => attestation?.verdict === 'not in force')
+      ? 'a livepatch is active and yet not in force: unload it and load it again'
+      : 'a module was to be loaded again, and that did not end';
   return 'well';
 }
 
