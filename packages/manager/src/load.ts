@@ -14,7 +14,7 @@ import { readUptime } from './kernel-identity.ts';
 import { readKernelLog } from './kernel-log.ts';
 import { times } from './limits.ts';
 import { alone, disabledAt, type Manager } from './manager.ts';
-import { preflight } from './preflight.ts';
+import { checkFiles, checkKernel, preflight } from './preflight.ts';
 import { livepatchFolder, readLivepatch, readPhase, writeIfAllowed } from './read-livepatches.ts';
 import { removeModule, systemPath } from './remove-module.ts';
 import { freeSpace, type LivepatchFiles } from './store.ts';
@@ -123,10 +123,16 @@ async function check(
   { files, what, drop }: Pick<LoadRequest, 'files' | 'what' | 'drop'>,
 ): Promise<string> {
   const bundle = parseBundle(files.record, what);
+  const { module } = files;
+  // Nothing is loaded where it is in force: whatever came after it has nothing to do with that.
+  if (readPhase(machine, bundle.module) === 'active') {
+    stopOnRefusals([...checkFiles({ bundle, module }), ...checkKernel(kernel, bundle)]);
+    return bundle.module;
+  }
   const findings = await context.progress.step('preflight', () =>
     preflight(machine, kernel, {
       bundle,
-      module: files.module,
+      module,
       drop,
       freeDisk: freeSpace(stateDirectory),
       bundleOf: other => store.bundle(other),

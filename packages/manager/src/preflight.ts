@@ -47,9 +47,8 @@ export async function preflight(
   request: PreflightRequest,
 ): Promise<Diagnostic[]> {
   const { bundle } = request;
-  const livepatches = readLivepatches(machine);
   const others = await Promise.all(
-    livepatches
+    readLivepatches(machine)
       .filter(({ name }) => name !== bundle.module)
       .map(
         async (livepatch): Promise<OtherLivepatch> => ({
@@ -61,8 +60,6 @@ export async function preflight(
   const foreign = [...checkFiles(request), ...checkKernel(kernel, bundle)];
   // A file that is not what it says, or for another kernel, has nothing to do with this one's functions.
   if (foreign.length > 0) return foreign;
-  // Nothing is loaded where it is in force: whatever came after it has nothing to do with that.
-  if (livepatches.some(({ name, phase }) => name === bundle.module && phase === 'active')) return [];
   return [
     ...checkPolicy(machine, request),
     ...checkFunctions(machine, bundle),
