@@ -91,11 +91,16 @@ export class Sameness {
     );
   }
 
-  /** Where the assembler left open which of two objects is meant, they are the same by whatever both can mean. */
+  /**
+   * Where the assembler left open which of two objects is meant, the end of one is meant if the other side says so. Where both
+   * leave it open, `&b` that became `&c` would look like the end of the `a` before either: then what begins there is meant.
+   */
   sameTarget(before: Target, after: Target): boolean {
-    const theirs = readings(before);
-    const ours = readings(after);
-    return theirs.some(old => ours.some(fresh => this.#sameReading(old, fresh)));
+    if (this.#sameReading(before, after)) return true;
+    const theirs = endReading(before);
+    const ours = endReading(after);
+    if (theirs === undefined) return ours !== undefined && this.#sameReading(before, ours);
+    return ours === undefined && this.#sameReading(theirs, after);
   }
 
   #sameReading(before: Target, after: Target): boolean {
@@ -201,9 +206,9 @@ function sameBytes(before: Uint8Array, after: Uint8Array): boolean {
   return before.length === after.length && (before.length === 0 || Buffer.compare(before, after) === 0);
 }
 
-function readings(target: Target): readonly Target[] {
-  if (target.kind !== 'atom' || target.orEndOf === undefined) return [target];
-  return [target, { kind: 'atom', atom: target.orEndOf, offset: target.orEndOf.size }];
+function endReading(target: Target): Target | undefined {
+  if (target.kind !== 'atom' || target.orEndOf === undefined) return undefined;
+  return { kind: 'atom', atom: target.orEndOf, offset: target.orEndOf.size };
 }
 
 function isNamelessVariable(atom: Atom): boolean {
