@@ -4,6 +4,7 @@ import type { ElfSymbol, Section } from '@kstitch/elf/model';
 import { type Atom, type Entry, indexAround, type KeptTable, type Reference, type Target } from './atom.ts';
 import { CodeGaps } from './code-gaps.ts';
 import type { CompiledObject } from './compiled-object.ts';
+import { firstFrom } from './gather-relocations.ts';
 import {
   filesOfSymbols,
   inOrderOfPlace,
@@ -95,9 +96,16 @@ export class AtomMap {
       this.#local.has(ending);
     if (!isBoundary) return { kind: 'atom', atom, offset: position - atom.offset };
     // Nothing, or what would have been referred to by its name.
-    const isEnd = atom.name === '' ? isBlank(atom) : !this.#local.has(atom);
+    const isEnd = atom.name === '' ? this.#isBlank(atom) : !this.#local.has(atom);
     if (isEnd) return { kind: 'atom', atom: ending, offset: ending.size };
     return { kind: 'atom', atom, offset: 0, ...(atom.name === '' ? {} : { orEndOf: ending }) };
+  }
+
+  /** The space between two objects. Asked before all references are attached; pointers are zero but for their relocations. */
+  #isBlank({ section, offset, size, bytes }: Atom): boolean {
+    const relocations = this.#object.relocations[section.index] ?? [];
+    const next = relocations[firstFrom(relocations, offset)];
+    return (next === undefined || next.r_offset >= offset + size) && bytes.every(byte => byte === 0);
   }
 
   /** @returns the string, constant or chunk at a place, made where it is not known yet */
@@ -229,9 +237,4 @@ function keptAs(treatment: SectionTreatment): KeptTable | undefined {
   return treatment.kind === 'unknown'
     ? { what: 'something that there is no rule for', harmless: false }
     : undefined;
-}
-
-/** The space between two objects. */
-function isBlank(atom: Atom): boolean {
-  return atom.references.length === 0 && atom.bytes.every(byte => byte === 0);
 }
