@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { renameSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { KstitchError } from '@kstitch/report/error';
 import { attest } from './attest.ts';
 import { copyLivepatch, ext4Name, pipeName, recorded } from './fixture-machine.ts';
 
@@ -26,6 +27,16 @@ test('without tracefs there is only the word of sysfs', t => {
     attest(recorded(t, 'active', { 'sys/kernel/tracing': undefined }), ext4Name)?.verdict,
     'sysfs only',
   );
+});
+
+test('so it is where tracefs was opened to everybody, and its files were not', t => {
+  const machine = recorded(t, 'active');
+  const read = machine.lines.bind(machine);
+  machine.lines = (path, limit) => {
+    if (!path.endsWith('enabled_functions')) return read(path, limit);
+    throw new KstitchError('machine-not-root', `read '${path}': permission denied (EACCES)`);
+  };
+  assert.equal(attest(machine, ext4Name)?.verdict, 'sysfs only');
 });
 
 test('what ftrace does not show, or leads to somebody else, is not in force', t => {
@@ -68,6 +79,9 @@ test('a later livepatch on the same function shadows the earlier one', t => {
   copyLivepatch(machine, ext4Name, 'later');
   assert.equal(attest(machine, ext4Name)?.verdict, 'shadowed');
   assert.equal(attest(machine, 'later')?.verdict, 'attested');
+  // Also while tasks are still moved to it.
+  writeFileSync(join(machine.root, 'sys/kernel/livepatch/later/transition'), '1\n');
+  assert.equal(attest(machine, ext4Name)?.verdict, 'shadowed');
 });
 
 test('an object that is not loaded waits; the kernel itself always is', t => {

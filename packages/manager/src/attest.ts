@@ -1,4 +1,5 @@
 /** Whether a livepatch is in force: what sysfs says, and what ftrace itself shows for each function. */
+import { KstitchError } from '@kstitch/report/error';
 import { readAliases } from './aliases.ts';
 import {
   type FunctionName,
@@ -12,8 +13,9 @@ import { type LoadedLivepatch, readLivepatches } from './read-livepatches.ts';
 
 /**
  * `attested`: calls of the function go to livepatch. `shadowed`: they do, and a livepatch that was loaded later takes them.
- * `waiting`: its object is not loaded; it will be patched when it is. `sysfs only`: tracefs is not mounted, or the kernel
- * hides under which of its names it knows the function, so that only its word for it is there. `not in force`: ftrace does not lead calls of it to livepatch.
+ * `waiting`: its object is not loaded; it will be patched when it is. `sysfs only`: tracefs is not mounted or not for our eyes,
+ * or the kernel hides under which of its names it knows the function, so that only its word for it is there. `not in force`:
+ * ftrace does not lead calls of it to livepatch.
  */
 export type FunctionState = 'attested' | 'shadowed' | 'waiting' | 'sysfs only' | 'not in force';
 
@@ -43,20 +45,7 @@ export function attest(machine: Machine, name: string): Attestation | undefined 
   if (livepatch?.phase !== 'active') return undefined;
   const later = new Set(livepatches.slice(at + 1).flatMap(functionKeys));
 
-  const folder = tracefsFolder(machine);
-  const traced =
-    folder === undefined
-      ? undefined
-      : new Set(
-          readTracedFunctions(machine, folder)
-            // Several handlers are called by way of a common one; only one of them can redirect, and sysfs says whose.
-            .filter(
-              ({ redirected, handlers }) =>
-                redirected && (handlers.includes(livepatchHandler) || handlers.length !== 1),
-            )
-            .map(keyOf),
-        );
-
+  const traced = readRedirected(machine);
   const ids = livepatch.objects.flatMap(({ name: object, patched, functions }) =>
     functions.map(({ name: functionName, sympos }) => ({ object, name: functionName, sympos, patched })),
   );
@@ -77,6 +66,27 @@ export function attest(machine: Machine, name: string): Attestation | undefined 
   });
   const verdict = order.find(state => functions.some(one => one.state === state)) ?? 'attested';
   return { verdict, functions };
+}
+
+/** @returns the functions whose calls livepatch takes; undefined where ftrace does not show it, or not to us */
+function readRedirected(machine: Machine): ReadonlySet<string> | undefined {
+  const folder = tracefsFolder(machine);
+  if (folder === undefined) return undefined;
+  try {
+    return new Set(
+      readTracedFunctions(machine, folder)
+        // Several handlers are called by way of a common one; only one of them can redirect, and sysfs says whose.
+        .filter(
+          ({ redirected, handlers }) =>
+            redirected && (handlers.includes(livepatchHandler) || handlers.length !== 1),
+        )
+        .map(keyOf),
+    );
+  } catch (error) {
+    // Where the folder was opened to everybody: its files are root's all the same.
+    if (error instanceof KstitchError && error.code === 'machine-not-root') return undefined;
+    throw error;
+  }
 }
 
 /** ftrace leads to the one that was registered last, also while tasks are still moved to it. */
