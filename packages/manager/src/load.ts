@@ -216,6 +216,8 @@ async function seeThrough(
   try {
     return await waitForEnd(context, manager, name, request, action);
   } catch (error) {
+    // When time was up that was done already, or the kernel would not have it.
+    if (error instanceof KstitchError && error.code === 'load-timed-out') throw error;
     // Whoever interrupts a load does not want it half done, and no failure of ours may leave it so.
     if (readPhase(manager.machine, name) === 'enabling') await reverse(context, manager, name, action);
     throw error;

@@ -121,7 +121,7 @@ export async function disableLivepatch(
   const enableAgain = async (result: string, notes: readonly string[] = []): Promise<string> => {
     const refusal = writeIfAllowed(machine, enabled, '1');
     if (refusal !== undefined) {
-      action.end(result, [...notes, refusal]);
+      action.end('not reversed', [...notes, refusal]);
       return `could not be reversed: ${refusal}`;
     }
     const quiet = { ...context, signal: new AbortController().signal };

@@ -1,0 +1,4 @@
+#define READ_MOSTLY __attribute__((section(".data..read_mostly")))
+int exported_call(long);
+int g(int v) { static int READ_MOSTLY _rs[4]; return exported_call((long)&_rs) + v; }
+int f(void) { return 1; }

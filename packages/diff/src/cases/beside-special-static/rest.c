@@ -1,0 +1,1 @@
+int exported_call(long x) { return x != 0; }
