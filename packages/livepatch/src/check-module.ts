@@ -3,7 +3,7 @@ import type { ElfFile } from '@kstitch/elf/model';
 import { readRelocations, relocationSectionsOf } from '@kstitch/elf/relocations';
 import { type Modinfo, readModinfo } from '@kstitch/kernel/modinfo';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
-import type { KernelWorld } from './check.ts';
+import type { KernelWorld } from './kernel-world.ts';
 import { readModuleVersions } from './module-versions.ts';
 import type { LivepatchPlan } from './plan.ts';
 

@@ -1,8 +1,8 @@
 import { SHN } from '@kstitch/elf/constants';
 import { readModinfo } from '@kstitch/kernel/modinfo';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
-import type { KernelWorld } from './check.ts';
 import { findKernelSymbol } from './kernel-symbols.ts';
+import type { KernelWorld } from './kernel-world.ts';
 import { decodeKlpPatch } from './klp-arrays.ts';
 import { isKlpSymbolName, type KlpSymbol, parseKlpSymbol } from './klp-names.ts';
 import { type LivepatchPlan, VMLINUX } from './plan.ts';

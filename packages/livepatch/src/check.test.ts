@@ -8,8 +8,9 @@ import { writeElf } from '@kstitch/elf/write';
 import type { KernelSymbol } from '@kstitch/kernel/kallsyms';
 import { parseSymvers } from '@kstitch/kernel/symvers';
 import { compileC, missingCompiler } from '@kstitch/testkit/compile';
-import { checkLivepatch, type KernelWorld } from './check.ts';
+import { checkLivepatch } from './check.ts';
 import { type FixtureOptions, fixtureModule, fixturePlan } from './fixture-module.ts';
+import type { KernelWorld } from './kernel-world.ts';
 import type { LivepatchPlan } from './plan.ts';
 import { postLink } from './post-link.ts';
 

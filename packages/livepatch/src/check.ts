@@ -3,34 +3,15 @@
  * held against the kernel it is for, loaded modules and others alike. A mistake in a part for a module that is not
  * loaded would show only when somebody loads that module, and would then refuse the module.
  */
-import type { ElfFile } from '@kstitch/elf/model';
 import { readElf } from '@kstitch/elf/read';
-import type { FtraceSites } from '@kstitch/kernel/ftrace-sites';
-import type { Kallsyms } from '@kstitch/kernel/kallsyms';
-import type { KernelLayout } from '@kstitch/kernel/kernel-layout';
-import type { ExportedSymbol } from '@kstitch/kernel/symvers';
 import { compareDiagnostics, type Diagnostic } from '@kstitch/report/diagnostic';
 import { checkCode, returnThunk } from './check-code.ts';
 import { checkModule } from './check-module.ts';
 import { checkPatch } from './check-patch.ts';
 import { checkRelocations } from './check-relocations.ts';
+import type { KernelWorld } from './kernel-world.ts';
 import type { LivepatchPlan } from './plan.ts';
 import { readRelocatedModule } from './relocated-module.ts';
-
-/** What the checks need of the kernel that the livepatch is for. */
-export interface KernelWorld {
-  /** What `uname -r` prints. */
-  readonly release: string;
-  /** Of the shipped vmlinux. */
-  readonly kallsyms: Pick<Kallsyms, 'named'>;
-  /** Module.symvers. */
-  readonly symvers: ReadonlyMap<string, ExportedSymbol>;
-  readonly layout: Pick<KernelLayout, 'module' | 'jumpEntry'>;
-  /** Of the shipped vmlinux. */
-  readonly ftraceSites: Pick<FtraceSites, 'has'>;
-  /** @returns the shipped module of that name, undefined when the kernel has none */
-  shippedModule(name: string): ElfFile | undefined;
-}
 
 /**
  * @param ko - the livepatch module, after post-link, unsigned

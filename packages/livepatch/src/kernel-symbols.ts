@@ -3,7 +3,7 @@ import { STT } from '@kstitch/elf/constants';
 import type { ElfFile } from '@kstitch/elf/model';
 import { moduleFtraceSites } from '@kstitch/kernel/ftrace-sites';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
-import type { KernelWorld } from './check.ts';
+import type { KernelWorld } from './kernel-world.ts';
 import type { KlpSymbol } from './klp-names.ts';
 import { VMLINUX } from './plan.ts';
 

@@ -2,7 +2,7 @@
  * Functions that have several names. A livepatch says one of them, and so does sysfs; whatever the kernel writes of an address
  * has the first of its names (kernel/kallsyms.c: get_symbol_pos()). `__x64_sys_getpid` is `__do_sys_getpid` to ftrace.
  */
-import type { FunctionName } from './ftrace-state.ts';
+import type { FunctionName } from './function-name.ts';
 import { limits } from './limits.ts';
 import type { Machine } from './machine.ts';
 

@@ -1,13 +1,8 @@
 /** Whether a livepatch is in force: what sysfs says, and what ftrace itself shows for each function. */
 import { KstitchError } from '@kstitch/report/error';
 import { readAliases } from './aliases.ts';
-import {
-  type FunctionName,
-  keyOf,
-  livepatchHandler,
-  readTracedFunctions,
-  tracefsFolder,
-} from './ftrace-state.ts';
+import { livepatchHandler, readTracedFunctions, tracefsFolder } from './ftrace-state.ts';
+import { type FunctionName, keyOf } from './function-name.ts';
 import type { Machine } from './machine.ts';
 import { type LoadedLivepatch, readLivepatches } from './read-livepatches.ts';
 

@@ -1,14 +1,9 @@
 /** What ftrace can reach and who uses it: `available_filter_functions`, `enabled_functions` (kernel/trace/ftrace.c: t_show()). */
 import { KstitchError } from '@kstitch/report/error';
 import { readAliases } from './aliases.ts';
+import { type FunctionName, keyOf } from './function-name.ts';
 import { limits } from './limits.ts';
 import type { Machine } from './machine.ts';
-
-/** `x [module]`; a function of vmlinux has no module behind it. */
-export interface FunctionName {
-  readonly object: string;
-  readonly name: string;
-}
 
 export interface TracedFunction extends FunctionName {
   /** Somebody leads calls of it elsewhere (flag `I`): livepatch, or a kprobe with a post_handler. Only one can. */
@@ -87,10 +82,6 @@ export function readTracedFunctions(machine: Machine, folder: string): TracedFun
     });
   }
   return functions;
-}
-
-export function keyOf({ object, name }: FunctionName): string {
-  return `${object}:${name}`;
 }
 
 function parseName(text: string): FunctionName {

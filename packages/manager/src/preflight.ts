@@ -8,13 +8,8 @@ import { readModinfo } from '@kstitch/kernel/modinfo';
 import type { Bundle } from '@kstitch/livepatch/bundle';
 import { splitSignature } from '@kstitch/livepatch/module-signature';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
-import {
-  findTraceable,
-  keyOf,
-  livepatchHandler,
-  readTracedFunctions,
-  tracefsFolder,
-} from './ftrace-state.ts';
+import { findTraceable, livepatchHandler, readTracedFunctions, tracefsFolder } from './ftrace-state.ts';
+import { keyOf } from './function-name.ts';
 import { judgeOthers, type OtherLivepatch } from './judge-others.ts';
 import type { KernelIdentity } from './kernel-identity.ts';
 import { readKprobes } from './kprobes.ts';

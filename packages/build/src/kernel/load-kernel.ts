@@ -19,7 +19,7 @@ import { parseModulePaths } from '@kstitch/kernel/module-lists';
 import { moduleNameOf } from '@kstitch/kernel/module-name';
 import { readSymtab } from '@kstitch/kernel/symtab-symbols';
 import { type ExportedSymbol, parseSymvers } from '@kstitch/kernel/symvers';
-import type { KernelWorld } from '@kstitch/livepatch/check';
+import type { KernelWorld } from '@kstitch/livepatch/kernel-world';
 import { KstitchError } from '@kstitch/report/error';
 import type { Kit } from '../kit/kit.ts';
 
