@@ -68,6 +68,8 @@ test('a patched module is loaded again, whenever that is killed', async () => {
         kstitch reload-target loop --yes --grace 1 > /dev/null 2>&1 &
         until eval "$2"; do usleep 20000; done
         kill -9 $(pidof node)
+        # One that was held already would go on by itself.
+        kill -9 $(pidof $1) 2> /dev/null
         wait
         rm /root/k/hold-$1
       }
