@@ -61,15 +61,14 @@ test('a patched module is loaded again, whenever that is killed', async () => {
       answer declined reload-target loop
       answer whole reload-target loop --yes --grace 1
 
-      # kill_when TOOL CONDITION: the tool is held, and kstitch killed when the condition comes true.
+      # kill_when TOOL CONDITION: the tool is held, and both are killed when it runs and the condition is true.
       journal=/root/k/var/lib/kstitch/journal
       kill_when() {
         : > /root/k/hold-$1
         kstitch reload-target loop --yes --grace 1 > /dev/null 2>&1 &
-        until eval "$2"; do usleep 20000; done
-        kill -9 $(pidof node)
-        # One that was held already would go on by itself.
-        kill -9 $(pidof $1) 2> /dev/null
+        until eval "$2" && pidof $1 > /dev/null; do usleep 20000; done
+        # The tool would go on by itself.
+        kill -9 $(pidof node) $(pidof $1)
         wait
         rm /root/k/hold-$1
       }
