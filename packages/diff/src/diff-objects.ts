@@ -12,7 +12,7 @@ import { type Correlation, correlate } from './correlate.ts';
 import { FtraceSitesOfUnit } from './ftrace-sites-of-unit.ts';
 import { mayBeLineNumber } from './line-numbers.ts';
 import { guessSizesOf } from './object-tables.ts';
-import { readVariables } from './select/runtime-constants.ts';
+import { readVariables } from './runtime-constants.ts';
 import type { Atom, Unit } from './unit/atom.ts';
 import { coldParentOf } from './unit/names.ts';
 import { readUnit } from './unit/read-unit.ts';

@@ -1,6 +1,6 @@
 /** A reload of a module that did not come to its end: what it left, as the journal and the kernel tell. */
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
-import type { JournalEntry } from './journal.ts';
+import { type JournalEntry, notBegun } from './journal.ts';
 import type { Machine } from './machine.ts';
 import { isModuleLoaded, readLivepatch } from './read-livepatches.ts';
 
@@ -37,7 +37,7 @@ const settled: readonly (string | undefined)[] = [
   'unload-timed-out',
   'unload-reversed',
   'transition-busy',
-  'not begun',
+  notBegun,
   targetOnly,
 ];
 

@@ -38,6 +38,19 @@ test('meaning() counts from the end of the instruction where several objects sha
   assert.deepEqual(await meaningsIn(source, 'f'), ['b+0', 'c+0', 'a+3']);
 });
 
+test('meaning() knows the end of a static table from the global that lies behind it', { skip }, async () => {
+  const shared = '__attribute__((section(".data.shared")))';
+  const source = `
+    int g(int); int ${shared} other = 1; static int ${shared} table[4] = {1};
+    int f(void) { int sum = 0; for (int *at = table; at < table + 4; at++) sum += g(*at); return sum; }
+    int all(void) { other = 2; table[1] = 3; return g(table[2]); }`;
+  const meanings = await meaningsIn(source, 'f');
+  assert.deepEqual(
+    meanings.filter(each => !each.startsWith('external')),
+    ['table+0', 'table+16'],
+  );
+});
+
 test('meaning() knows strings by content and functions by name', { skip }, async () => {
   const source = `
     void g(const char *, const char *);

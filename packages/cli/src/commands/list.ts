@@ -25,14 +25,19 @@ export function addList(program: Command, run: Run): void {
       const others = hidden.length > 0 ? 'what it mends only root may see' : 'not loaded by kstitch';
       return {
         json: { kernel: manager.kernel.release, livepatches },
-        text: () => lines(livepatches.map(livepatch => printable(oneLine(livepatch, others)))),
+        text: () => lines(livepatches.map(livepatch => printable(renderListed(livepatch, others)))),
       };
     }),
   );
 }
 
-function oneLine({ name, phase, forced, known, cves, patches }: LivepatchStatus, others: string): string {
+/** @param others - said of what kstitch knows nothing about */
+export function renderListed(
+  { name, phase, forced, known, cves, patches, attestation }: LivepatchStatus,
+  others: string,
+): string {
   const what = cves.length > 0 ? cves : patches;
   const mends = known ? what.join(', ') : others;
-  return `${name}  ${phase}${forced ? ', forced' : ''}  ${mends}`.trimEnd();
+  const isOut = attestation?.verdict === 'not in force';
+  return `${name}  ${phase}${forced ? ', forced' : ''}${isOut ? ', not in force' : ''}  ${mends}`.trimEnd();
 }

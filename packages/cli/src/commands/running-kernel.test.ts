@@ -6,6 +6,24 @@ import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { moduleFor, recordOf } from '@kstitch/manager/fixture-machine';
+import type { LivepatchStatus } from '@kstitch/manager/status';
+import { renderListed } from './list.ts';
+import { healthText } from './status.ts';
+
+/** What is active by sysfs, and by ftrace is not. */
+const lost: LivepatchStatus = {
+  name: 'kstitch_x',
+  phase: 'active',
+  objects: [],
+  replace: true,
+  known: true,
+  cves: ['CVE-2026-0001'],
+  patches: [],
+  since: undefined,
+  forced: false,
+  unload: undefined,
+  attestation: { verdict: 'not in force', functions: [] },
+};
 
 const mainFile = join(import.meta.dirname, '../main.ts');
 
@@ -32,6 +50,20 @@ test('list, status, explain and history of a machine without livepatches', t => 
   assert.deepEqual([status.status, status.json.health, status.json.kernel.release], [0, 'well', release()]);
   assert.deepEqual(kstitch(state, 'explain').json.transition, null);
   assert.deepEqual(kstitch(state, 'history').json.entries, []);
+});
+
+test('list and status say of one that is active whether calls come to it', () => {
+  assert.equal(renderListed(lost, ''), 'kstitch_x  active, not in force  CVE-2026-0001');
+  assert.match(
+    healthText({ health: 'fix withdrawn', livepatches: [lost] }),
+    /^a livepatch is active and yet not in force: unload it/,
+  );
+  const well = { ...lost, attestation: undefined };
+  assert.equal(renderListed(well, ''), 'kstitch_x  active  CVE-2026-0001');
+  assert.match(
+    healthText({ health: 'fix withdrawn', livepatches: [well] }),
+    /^a module was to be loaded again/,
+  );
 });
 
 test('status and history tell that lines of the journal are damaged', t => {

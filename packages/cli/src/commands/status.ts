@@ -112,7 +112,8 @@ function row(label: string, value: string): [string, string] {
   return [label, value];
 }
 
-function healthText({ health, livepatches }: AnyStatus): string {
+/** @returns the health in words, and what to do where something can be done */
+export function healthText({ health, livepatches }: Pick<AnyStatus, 'health' | 'livepatches'>): string {
   if (health === 'unknown') return 'unknown: only root may see what is installed';
   if (health === 'guard tripped') return 'the installed livepatch is left out after a crash';
   if (health === 'installed but not active') return 'the installed livepatch is not active';

@@ -96,7 +96,7 @@ function differences(old: Member, now: Member): string[] {
   const label = `member '${old.path}'`;
   if (old.bitOffset !== now.bitOffset) return [`${label} from ${place(old)} to ${place(now)}`];
   if (old.bitSize !== now.bitSize) return [`${label} from ${width(old.bitSize)} to ${width(now.bitSize)}`];
-  if (old.nature !== now.nature && !old.heart.includes(now.nature) && !now.heart.includes(old.nature))
+  if (old.nature !== now.nature && !old.wraps.includes(now.nature) && !now.wraps.includes(old.nature))
     return [`${label} from ${old.nature} to ${now.nature}`];
   return [];
 }

@@ -17,7 +17,7 @@ export interface Member {
   /** What unpatched code takes it for: `integer`, `pointer`, `float`, `struct foo`, with `[]` for arrays. */
   readonly nature: string;
   /** Of a struct that holds one struct and nothing else, that one's, and so on: `spinlock_t` is a `raw_spinlock_t`. */
-  readonly heart: readonly string[];
+  readonly wraps: readonly string[];
 }
 
 export interface Layout {
@@ -77,25 +77,25 @@ function membersOf(btf: Btf, type: Composite, prefix = '', base = 0, depth = 0):
     );
   }
   return type.fields.flatMap(field => {
-    const { bits, nature, heart = [], nameless } = describe(btf, field.type);
+    const { bits, nature, wraps = [], nameless } = describe(btf, field.type);
     const bitOffset = base + field.bitOffset;
     const path = prefix + field.name;
     if (nameless === undefined) {
-      return [{ path, bitOffset, bitSize: field.bitSize || bits, nature, heart }];
+      return [{ path, bitOffset, bitSize: field.bitSize || bits, nature, wraps }];
     }
     const inner = field.name === '' ? prefix : `${path}${nameless.brackets}.`;
     const members = membersOf(btf, nameless.type, inner, bitOffset, depth + 1);
     // How often it stands there: the members of one element do not tell.
     return nameless.brackets === ''
       ? members
-      : [{ path, bitOffset, bitSize: bits, nature, heart }, ...members];
+      : [{ path, bitOffset, bitSize: bits, nature, wraps }, ...members];
   });
 }
 
 interface Description {
   readonly bits: number;
   readonly nature: string;
-  readonly heart?: readonly string[];
+  readonly wraps?: readonly string[];
   /** The struct or union without a name that it comes to. */
   readonly nameless?: { readonly type: Composite; readonly brackets: string };
 }
@@ -136,7 +136,7 @@ function describe(btf: Btf, number: number, depth = 0): Description {
         : {
             bits: type.size * 8,
             nature: `${type.kind} ${type.name}`,
-            heart: heartOf(btf, type, depth + 1),
+            wraps: wrappedBy(btf, type, depth + 1),
           };
     case 'alias': {
       // A nameless struct behind a typedef is compared by that name.
@@ -149,11 +149,11 @@ function describe(btf: Btf, number: number, depth = 0): Description {
   }
 }
 
-function heartOf(btf: Btf, type: Composite, depth: number): readonly string[] {
+function wrappedBy(btf: Btf, type: Composite, depth: number): readonly string[] {
   const [only, ...more] = type.fields;
   if (only === undefined || more.length > 0 || only.bitSize > 0) return [];
-  const { bits, nature, heart = [], nameless } = describe(btf, only.type, depth);
+  const { bits, nature, wraps = [], nameless } = describe(btf, only.type, depth);
   if (bits !== type.size * 8) return [];
-  if (nameless !== undefined) return nameless.brackets === '' ? heartOf(btf, nameless.type, depth + 1) : [];
-  return /^(struct|union) \S+$/.test(nature) ? [nature, ...heart] : [];
+  if (nameless !== undefined) return nameless.brackets === '' ? wrappedBy(btf, nameless.type, depth + 1) : [];
+  return /^(struct|union) \S+$/.test(nature) ? [nature, ...wraps] : [];
 }

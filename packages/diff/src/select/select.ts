@@ -7,6 +7,7 @@
 import { STB } from '@kstitch/elf/constants';
 import { type Diagnostic, diagnostic } from '@kstitch/report/diagnostic';
 import { symposOf } from '../references.ts';
+import { type Code, isRuntimeConstant, readVariables } from '../runtime-constants.ts';
 import type { Atom, Entry, Reference } from '../unit/atom.ts';
 import { coldParentOf } from '../unit/names.ts';
 import { selectCallbacks } from './callbacks.ts';
@@ -17,7 +18,6 @@ import { LoadingOrder } from './loading-order.ts';
 import { neverReturns } from './never-returns.ts';
 import { ReferenceResolver } from './resolve-reference.ts';
 import { RunningUnit } from './running-unit.ts';
-import { type Code, isRuntimeConstant, readVariables } from './runtime-constants.ts';
 import type { PatchedFunction, Resolution, SelectInput, Selection } from './selection.ts';
 import { StackCautions } from './stack-cautions.ts';
 import { UnloadHazards } from './unload-hazards.ts';

@@ -9,10 +9,10 @@ import type { Peers } from '../peers.ts';
 import type { KernelReference, KernelSymbols } from '../references.ts';
 import type { Placement } from '../run-pre/place-unit.ts';
 import type { ShippedTwins } from '../run-pre/same-code.ts';
+import type { Code } from '../runtime-constants.ts';
 import type { Atom, Entry, Reference, RequestedState, Unit } from '../unit/atom.ts';
 import type { SelectedCallback } from './callbacks.ts';
 import type { PatchReason } from './carry-by-callers.ts';
-import type { Code } from './runtime-constants.ts';
 
 /** Where one unit stands in the running kernel, and what it became. */
 export interface SelectInput {

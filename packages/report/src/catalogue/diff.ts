@@ -219,7 +219,7 @@ export const diffCodes = {
     kind: 'refusal',
     meaning:
       'Where one static variable of a section ends and the next begins, the compiled code tells an address and not which of the two is meant; the patch adds or removes one of them, so that they no longer lie side by side.',
-    help: 'Give the new variable no section of its own (`__read_mostly`, `__ro_after_init`, `__percpu`), or do not make it static; leave a removed one in place.',
+    help: 'Give the new variable no section that it shares with others (`__read_mostly`, `__ro_after_init`), or do not make it static, as for `DEFINE_PER_CPU()`; leave a removed one in place.',
     example:
       "in section '.data..read_mostly' the start of 'fresh' is the end of 'table', and the patch changes what lies there",
   },

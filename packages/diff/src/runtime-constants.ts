@@ -10,7 +10,7 @@
 import type { Architecture, VariableLoad } from '@kstitch/arch/architecture';
 import { runtimeConstantSection } from '@kstitch/arch/special-sections';
 import { type Diagnostic, diagnostic, type Place } from '@kstitch/report/diagnostic';
-import type { Atom, Entry, Reference } from '../unit/atom.ts';
+import type { Atom, Entry, Reference } from './unit/atom.ts';
 
 /** What goes into the livepatch for an atom. */
 export type Code = Pick<Atom, 'bytes' | 'references'>;
