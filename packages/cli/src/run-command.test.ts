@@ -166,6 +166,22 @@ test('only an answer that begins with y is a yes, and scripts that want JSON are
   }
 });
 
+test('questions let no terminal sequence through', async () => {
+  const asked: string[] = [];
+  const here = machine({ answer: '' });
+  here.readLine = question => {
+    asked.push(question);
+    return Promise.resolve('');
+  };
+  const asking: Work = async (_context, shell) => {
+    await shell.ask('a\x1b[2Jb?');
+    await shell.confirmWith('yes', 'c\x1b[2Jd?');
+    return { json: {}, text: () => '' };
+  };
+  await run(asking, {}, here);
+  assert.deepEqual(asked, ['ab? [y/N] ', "cd? [type 'yes'] "]);
+});
+
 test('--timing tells steps, shares, the time between them and the peak of memory', async () => {
   const work: Work = async context => {
     await context.progress.step('outer', () =>

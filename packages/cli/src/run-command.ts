@@ -70,17 +70,13 @@ export async function runCommand(
     controller.abort(new KstitchError('interrupted', `stopped by ${name}`));
     progress.note('stopping and cleaning up; once more ends at once');
   });
+  // Names of modules and patches stand in questions.
+  const answer = (question: string): Promise<string> =>
+    progress.suspend(() => machine.readLine(printable(question), controller.signal));
   const shell: Shell = {
     interactive: machine.interactive && options.json !== true,
-    ask: question =>
-      progress.suspend(async () =>
-        /^\s*y/i.test(await machine.readLine(`${printable(question)} [y/N] `, controller.signal)),
-      ),
-    confirmWith: (word, question) =>
-      progress.suspend(
-        async () =>
-          (await machine.readLine(`${question} [type '${word}'] `, controller.signal)).trim() === word,
-      ),
+    ask: async question => /^\s*y/i.test(await answer(`${question} [y/N] `)),
+    confirmWith: async (word, question) => (await answer(`${question} [type '${word}'] `)).trim() === word,
   };
 
   let outcome: Outcome | undefined;

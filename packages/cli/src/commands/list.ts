@@ -25,7 +25,7 @@ export function addList(program: Command, run: Run): void {
       const others = hidden.length > 0 ? 'what it mends only root may see' : 'not loaded by kstitch';
       return {
         json: { kernel: manager.kernel.release, livepatches },
-        text: () => lines(livepatches.map(livepatch => printable(renderListed(livepatch, others)))),
+        text: () => lines(livepatches.map(livepatch => renderListed(livepatch, others))),
       };
     }),
   );
@@ -39,5 +39,7 @@ export function renderListed(
   const what = cves.length > 0 ? cves : patches;
   const mends = known ? what.join(', ') : others;
   const isOut = attestation?.verdict === 'not in force';
-  return `${name}  ${phase}${forced ? ', forced' : ''}${isOut ? ', not in force' : ''}  ${mends}`.trimEnd();
+  return printable(
+    `${name}  ${phase}${forced ? ', forced' : ''}${isOut ? ', not in force' : ''}  ${mends}`.trimEnd(),
+  );
 }

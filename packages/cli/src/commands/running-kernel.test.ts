@@ -58,6 +58,8 @@ test('list and status say of one that is active whether calls come to it', () =>
     healthText({ health: 'fix withdrawn', livepatches: [lost] }),
     /^a livepatch is active and yet not in force: unload it/,
   );
+  const named = { ...lost, cves: [], patches: ['a\x1b[2J.patch'] };
+  assert.equal(renderListed(named, ''), 'kstitch_x  active, not in force  a.patch');
   const well = { ...lost, attestation: undefined };
   assert.equal(renderListed(well, ''), 'kstitch_x  active  CVE-2026-0001');
   assert.match(

@@ -34,6 +34,25 @@ test('readUnit() names what a section-relative reference means, whatever stands 
   assert.deepEqual(targetsOf('g'), ['one+0']);
 });
 
+test('readUnit() leaves open whether the end of a static object is meant or what begins there; functions have no such end', () => {
+  const place = (name: string, type: string, size: number) =>
+    `.type ${name}, @${type}\\n${name}: .skip ${size}, 0x90\\n.size ${name}, ${size}\\n`;
+  const unit = unitOf(`
+    __asm__(".section .data..read_mostly,\\"aw\\"\\n${place('table', 'object', 16)}${place('other', 'object', 4)}");
+    __asm__(".section .sched.text,\\"ax\\"\\n${place('a', 'function', 16)}${place('b', 'function', 16)}.text");
+    long data(void) { long at; __asm__("mov $other, %0" : "=r"(at)); return at; }
+    long code(void) { long at; __asm__("mov $b, %0" : "=r"(at)); return at; }
+  `);
+  const targetsOf = (name: string) =>
+    unit.atoms
+      .find(atom => atom.name === name)!
+      .references.flatMap(({ target }) =>
+        target.kind === 'atom' ? [[target.atom.name, target.orEndOf?.name]] : [],
+      );
+  assert.deepEqual(targetsOf('data'), [['other', 'table']]);
+  assert.deepEqual(targetsOf('code'), [['b', undefined]]);
+});
+
 test('readUnit() gives each special-section entry to its function', () => {
   const unit = unitOf(`void f(void) { ${bug} ${bug} } void g(void) { ${bug} } void h(void) {}`);
   const counts = unit.atoms
